@@ -1,0 +1,76 @@
+"""The arguments of :func:`seminar.check`, accepted or refused with a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+
+Shape = tuple[int, int, int]
+
+
+def accepted_input_shape(shape: Sequence[int] | None, own: Shape, *, free: bool) -> Shape:
+    """Return the input shape to use.
+
+    Args:
+        shape: What the caller gave, or None for the variant's own.
+        own: The variant's own input shape, ``(C, H, W)``.
+        free: Whether the variant lets a network choose another.
+
+    Returns:
+        Three positive sizes.
+
+    Raises:
+        ValueError: If the shape has another rank, a size below 1, or is prescribed otherwise.
+    """
+    if shape is None:
+        return own
+    sizes = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+    if len(sizes) != 3 or not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ValueError(
+            f"input_shape (={shape!r}) must be three positive sizes (C, H, W), without the batch; "
+            f"the site's own network takes {own}"
+        )
+    if not free and sizes != own:
+        raise ValueError(
+            f"input_shape (={sizes}) must be {own}: this variant prescribes its input; "
+            "leave the argument out"
+        )
+    return sizes[0], sizes[1], sizes[2]
+
+
+def accepted_models(model: object, heads: tuple[str, ...]) -> dict[str, nn.Module]:
+    """Return the networks by head, ``""`` for the only one.
+
+    Args:
+        model: A module, or a mapping of modules where the variant has several heads.
+        heads: The names of the heads; empty for one network.
+
+    Returns:
+        One module per head.
+
+    Raises:
+        TypeError: If the model is not what the variant wants.
+    """
+    if not heads:
+        _require_module(model, "model")
+        return {"": model}  # type: ignore[dict-item]
+    wanted = ", ".join(f'"{head}": module' for head in heads)
+    if not isinstance(model, Mapping) or set(model) != set(heads):
+        given = f"the keys {list(model)}" if isinstance(model, Mapping) else type(model).__name__
+        raise TypeError(f"model must be a mapping {{{wanted}}} for this variant, got {given}")
+    for head in heads:
+        _require_module(model[head], f"model[{head!r}]")
+    return {head: model[head] for head in heads}
+
+
+def _require_module(model: object, name: str) -> None:
+    if isinstance(model, nn.Module):
+        return
+    if isinstance(model, type):
+        remedy = f"pass an instance, {model.__name__}()"
+    elif isinstance(model, Mapping):
+        remedy = f"pass one of its values; its keys are {list(model)}"
+    else:
+        remedy = "pass the network itself"
+    raise TypeError(f"{name} must be an nn.Module, got {type(model).__name__}; {remedy}")

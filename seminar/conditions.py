@@ -1,0 +1,361 @@
+"""What a clause of the assignment is, and how a network is judged by it.
+
+A :class:`Condition` is a property of a network, never a comparison with our solution: any valid
+network passes, however it is written. :func:`check` runs the network, hands what was observed to
+every condition of a variant and returns a :class:`Report` of one :class:`Finding` per condition.
+"""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seminar._arguments import accepted_input_shape, accepted_models
+from seminar.graph import Graph, observe
+
+__all__ = ["Condition", "Finding", "Outcome", "Report", "Subject", "Variant", "check"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a condition found out.
+
+    Attributes:
+        holds: True, False, or None where it could not be decided.
+        measured: What was measured, in words and numbers.
+        remedy: The layer and the change that would mend it, where it fails.
+        reason: Why it could not be decided, where ``holds`` is None.
+    """
+
+    holds: bool | None
+    measured: str
+    remedy: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One clause of the assignment, or a part of one.
+
+    Attributes:
+        clause: Id of the clause, such as ``"1.b"``.
+        text: What must be true, in words.
+        expected: The expected measurement, short.
+        judge: Decides it from what was observed.
+        required: False for advice, which never fails a network.
+    """
+
+    clause: str
+    text: str
+    expected: str
+    judge: Callable[[Subject], Outcome] = field(repr=False)
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One exercise of the seminar.
+
+    Attributes:
+        number: 1 to 6.
+        slug: Name of its module in :mod:`seminar.variants`.
+        title: Its subject.
+        question: The question that its page answers, as a student would ask it.
+        input_shape: Shape of one input, ``(C, H, W)``.
+        conditions: Its clauses, in the order of the assignment.
+        build: ``build(seed=0, **case)`` returns the site's own network.
+        batch_size: Number of inputs in the observed batch.
+        input_is_free: Whether a network may choose another input shape.
+        heads: Names of the networks, where the exercise asks for several.
+    """
+
+    number: int
+    slug: str
+    title: str
+    question: str
+    input_shape: tuple[int, int, int]
+    conditions: tuple[Condition, ...] = field(repr=False)
+    build: Callable[..., nn.Module] = field(repr=False)
+    batch_size: int = 2
+    input_is_free: bool = True
+    heads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network under examination: what a condition may look at.
+
+    Attributes:
+        models: The networks by head; the key is ``""`` where there is only one.
+        graphs: What each of them did on the observed batch, in evaluation mode.
+        input_shape: Shape of one input, ``(C, H, W)``.
+        batch_size: Number of inputs in the observed batch.
+        seed: Seed of every random input and target.
+    """
+
+    models: Mapping[str, nn.Module]
+    graphs: Mapping[str, Graph]
+    input_shape: tuple[int, ...]
+    batch_size: int
+    seed: int
+
+    @property
+    def model(self) -> nn.Module:
+        """The only network."""
+        (model,) = self.models.values()
+        return model
+
+    @property
+    def graph(self) -> Graph:
+        """What the only network did."""
+        (graph,) = self.graphs.values()
+        return graph
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one condition.
+
+    Attributes:
+        clause: Id of the clause, such as ``"1.b"``.
+        text: What must be true, in words.
+        expected: The expected measurement.
+        measured: What was measured.
+        holds: True, False, or None where it could not be decided.
+        remedy: The layer and the change that would mend it, where it fails.
+        reason: Why it could not be decided, where ``holds`` is None.
+        required: False for advice.
+    """
+
+    clause: str
+    text: str
+    expected: str
+    measured: str
+    holds: bool | None
+    remedy: str = ""
+    reason: str = ""
+    required: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """``"holds"``, ``"fails"``, ``"undecided"``, or ``"advice"`` for what is not required."""
+        if self.holds:
+            return "holds"
+        if not self.required:
+            return "advice"
+        return "undecided" if self.holds is None else "fails"
+
+    @property
+    def hint(self) -> str:
+        """The remedy of a failed finding, or the reason of an undecided one."""
+        return "" if self.holds else (self.remedy or self.reason)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What :func:`check` found: iterate over it, print it, or show it in a notebook.
+
+    Attributes:
+        title: Number and title of the variant.
+        findings: One per condition, in the order of the assignment.
+    """
+
+    title: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every required finding is True."""
+        return all(finding.holds is True for finding in self.findings if finding.required)
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in one line."""
+        if self.holds:
+            return "Every clause holds."
+        open_ = [f for f in self.findings if f.required and f.holds is not True]
+        clauses = ", ".join(dict.fromkeys(f"{f.clause} {f.verdict}" for f in open_))
+        return f"Not yet: {clauses}."
+
+    @property
+    def open_clauses(self) -> tuple[str, ...]:
+        """Ids of the clauses with a required finding that fails or is undecided."""
+        open_ = [f.clause for f in self.findings if f.required and f.holds is not True]
+        return tuple(dict.fromkeys(open_))
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data, fit for JSON."""
+        return {
+            "title": self.title,
+            "holds": self.holds,
+            "findings": [dict(vars(finding)) for finding in self.findings],
+        }
+
+    def __str__(self) -> str:
+        lines = [self.title]
+        for finding in self.findings:
+            lines += _wrap(f"  {finding.clause}  {finding.verdict:<9}  ", finding.text)
+            lines += _wrap(" " * 18 + "measured: ", finding.measured)
+            if finding.holds is not True:
+                lines += _wrap(" " * 18 + "expected: ", finding.expected)
+                lines += _wrap(" " * 18 + "-> ", finding.hint)
+        return "\n".join([*lines, self.verdict])
+
+    def _repr_html_(self) -> str:
+        rows = "\n".join(map(_html_row, self.findings))
+        return (
+            '<div class="check-report" tabindex="0" role="group" '
+            f'aria-label="{html.escape(self.title)}">\n<table>\n'
+            f"<caption>{html.escape(self.title)}. {html.escape(self.verdict)}</caption>\n"
+            '<thead><tr><th scope="col">clause</th><th scope="col">condition</th>'
+            '<th scope="col">expected</th><th scope="col">measured</th>'
+            f'<th scope="col">verdict</th></tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>'
+        )
+
+
+def check(
+    variant: int | Variant,
+    model: nn.Module | Mapping[str, nn.Module],
+    *,
+    input_shape: tuple[int, int, int] | None = None,
+    seed: int = 0,
+) -> Report:
+    """Judge a network by the clauses of a variant.
+
+    The network is run on a random batch and observed; its weights, gradients, mode, hooks and
+    random state stay as they were.
+
+    Args:
+        variant: Number of the variant, 1 to 6, or the :class:`Variant`.
+        model: Any ``nn.Module``; for variant 4 a mapping
+            ``{"flatten": module, "gap": module}``.
+        input_shape: Shape of one input, ``(C, H, W)``, where the network wants another than the
+            site's own and the variant leaves it free.
+        seed: Seed of the random inputs and targets.
+
+    Returns:
+        One finding per condition.
+
+    Raises:
+        TypeError: If the model is not an ``nn.Module`` (or mapping of them, for variant 4).
+        ValueError: If the variant or the input shape is wrong, or the model cannot be run; the
+            message says what to change.
+    """
+    if not isinstance(variant, Variant):
+        variant = _look_up(variant)
+    shape = accepted_input_shape(input_shape, variant.input_shape, free=variant.input_is_free)
+    models = accepted_models(model, variant.heads)
+    x = random_batch(variant.batch_size, shape, seed)
+    graphs = {}
+    for head, module in models.items():
+        first = next(module.parameters(), x)
+        with torch.no_grad():
+            graphs[head] = observe(module, x.to(first.dtype))
+        if not graphs[head].convolutions:
+            name = f"model[{head!r}]" if head else "model"
+            raise ValueError(
+                f"{name} has no convolution between its input and its output; check that "
+                "forward() uses its layers, stays in torch (no numpy) and returns the last result"
+            )
+    subject = Subject(models, graphs, shape, variant.batch_size, seed)
+    findings = tuple(_find(condition, subject) for condition in variant.conditions)
+    return Report(f"Variant {variant.number}: {variant.title}", findings)
+
+
+def random_batch(batch_size: int, shape: tuple[int, ...], seed: int) -> Tensor:
+    """Return a batch of standard normal inputs, shape ``(batch_size, *shape)``."""
+    return torch.randn(batch_size, *shape, generator=torch.Generator().manual_seed(seed))
+
+
+def output_shape(
+    clause: str, expected: tuple[int, ...], *, batch_size: int | None = None
+) -> Condition:
+    """Make the condition that the output has this shape behind its batch dimension.
+
+    Args:
+        clause: Id of the clause.
+        expected: The shape of one output, such as ``(64, 16, 16)``.
+        batch_size: Batch size to show in the text, or None for a free one.
+
+    Returns:
+        The condition.
+    """
+    wanted = f"({', '.join(map(str, ('batch' if batch_size is None else batch_size, *expected)))})"
+
+    def judge(subject: Subject) -> Outcome:
+        shape = tuple(subject.graph.output.shape)
+        right = shape == (subject.batch_size, *expected)
+        last = subject.graph.path[-1].where
+        return Outcome(
+            holds=right,
+            measured=f"{shape} from an input of {(subject.batch_size, *subject.input_shape)}",
+            remedy=_shape_remedy(shape, (subject.batch_size, *expected), last),
+        )
+
+    return Condition(clause, f"the output has shape {wanted}", wanted, judge)
+
+
+def _shape_remedy(shape: tuple[int, ...], wanted: tuple[int, ...], last: str) -> str:
+    if len(shape) != len(wanted):
+        return f"{last}: the output has {len(shape)} dimensions; keep all {len(wanted)}"
+    if shape[0] != wanted[0]:
+        return f"{last}: a batch of {wanted[0]} came out as {shape[0]}; leave the batch size free"
+    if shape[1] != wanted[1]:
+        return f"{last}: make the last layer give {wanted[1]} channels instead of {shape[1]}"
+    return (
+        f"{last}: the maps are {shape[2]}x{shape[3]} instead of {wanted[2]}x{wanted[3]}; "
+        "change a stride, a padding or a pooling before it"
+    )
+
+
+def _find(condition: Condition, subject: Subject) -> Finding:
+    outcome = condition.judge(subject)
+    return Finding(
+        clause=condition.clause,
+        text=condition.text,
+        expected=condition.expected,
+        measured=outcome.measured,
+        holds=outcome.holds,
+        remedy="" if outcome.holds is not False else outcome.remedy,
+        reason="" if outcome.holds is not None else outcome.reason,
+        required=condition.required,
+    )
+
+
+def _look_up(number: object) -> Variant:
+    from seminar.variants import VARIANTS  # the registry knows the instruments, not they it
+
+    if isinstance(number, bool) or not isinstance(number, int) or number not in VARIANTS:
+        raise ValueError(
+            f"variant (={number!r}) must be a number from 1 to {len(VARIANTS)} or a Variant; "
+            "seminar.VARIANTS lists them"
+        )
+    return VARIANTS[number]
+
+
+def _wrap(first: str, text: str) -> list[str]:
+    return textwrap.wrap(text, 79, initial_indent=first, subsequent_indent=" " * len(first))
+
+
+def _html_row(finding: Finding) -> str:
+    mark = {"holds": "\N{CHECK MARK} ", "fails": "\N{BALLOT X} "}.get(finding.verdict, "? ")
+    hint = html.escape(finding.hint)
+    hint = f'<br><small class="check-hint">{hint}</small>' if hint else ""
+    return (
+        f'<tr class="{finding.verdict}"><th scope="row">{finding.clause}</th>'
+        f"<td>{html.escape(finding.text)}</td><td>{html.escape(finding.expected)}</td>"
+        f"<td>{html.escape(finding.measured)}{hint}</td>"
+        f'<td class="verdict">{mark}{finding.verdict}</td></tr>'
+    )
