@@ -9,7 +9,7 @@ from torch import nn
 Shape = tuple[int, int, int]
 
 
-def accepted_input_shape(shape: Sequence[int] | None, own: Shape, *, free: bool) -> Shape:
+def accepted_input_shape(shape: object, own: Shape, *, free: bool) -> Shape:
     """Return the input shape to use.
 
     Args:

@@ -36,23 +36,21 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "avg_pool": {"stride": None, "padding": 0},
 }
 _BY_NAME: dict[str, frozenset[str]] = {
-    "relu": frozenset({"relu"}),
-    "activation": frozenset(
-        ["celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish", "prelu", "relu6", "rrelu", "selu", "sigmoid", "silu", "softmax", "log_softmax", "softplus", "softshrink", "softsign", "tanh", "tanhshrink"]
-    ),
-    "norm": frozenset(
-        ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm"]
-    ),
-    "reshape": frozenset(
-        ["contiguous", "flatten", "permute", "ravel", "reshape", "squeeze", "swapaxes", "t", "to", "transpose", "unflatten", "unsqueeze", "view", "__get__", "clone", "detach"]
-    ),
-    "dropout": frozenset(
-        ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
-    ),
-    "add": frozenset(["add", "__add__", "__radd__", "__iadd__"]),
-    "cat": frozenset(["cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack"]),
+    kind: frozenset(names.split())
+    for kind, names in {
+        "relu": "relu",
+        "activation": "celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu "
+        "logsigmoid mish prelu relu6 rrelu selu sigmoid silu softmax log_softmax softplus "
+        "softshrink softsign tanh tanhshrink",
+        "norm": "batch_norm group_norm instance_norm layer_norm local_response_norm rms_norm",
+        "reshape": "contiguous flatten permute ravel reshape squeeze swapaxes t to transpose "
+        "unflatten unsqueeze view __get__ clone detach",
+        "dropout": "alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout",
+        "add": "add __add__ __radd__ __iadd__",
+        "cat": "cat concat concatenate stack hstack vstack dstack",
+        "product": "addmm baddbmm bmm einsum matmul __matmul__ __rmatmul__ mm tensordot",
+    }.items()
 }
-_PRODUCTS = frozenset(["addmm", "baddbmm", "bmm", "einsum", "matmul", "__matmul__", "__rmatmul__", "mm", "tensordot"])
 
 
 @dataclass(frozen=True)
@@ -88,10 +86,10 @@ def classify(
         return _with_settings(kind, plain, names, args, kwargs)
     if _is_relu(plain, args, kwargs):
         return Operation("relu")
-    if plain in _PRODUCTS:
+    if plain in _BY_NAME["product"]:
         weights = [t for t in (*args, *kwargs.values()) if isinstance(t, Tensor) and learned(t)]
         matrices = [t for t in weights if t.ndim >= 2]
-        return Operation("linear", {}, matrices[0]) if matrices else Operation("other")
+        return Operation("linear", {}, matrices[0]) if matrices else Operation("product")
     for kind, members in _BY_NAME.items():
         if plain in members:
             return Operation(kind)
