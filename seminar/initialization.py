@@ -36,7 +36,8 @@ def seeded(seed: int) -> Iterator[None]:
     Raises:
         TypeError: If the seed is not a whole number.
     """
-    if isinstance(seed, bool) or not isinstance(seed, Integral):
+    whole: object = seed
+    if isinstance(whole, bool) or not isinstance(whole, Integral):
         raise TypeError(f"seed (={seed!r}) must be an int, got {type(seed).__name__}; use seed=0")
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(int(seed))
