@@ -77,7 +77,7 @@ def classify(
         Kind, settings and weight.
     """
     plain = name.removesuffix("_with_indices")
-    plain = plain if plain.endswith("__") else plain.rstrip("_")
+    plain = plain if plain.endswith("__") else plain.strip("_")
     base = plain[:-2] if plain.endswith(("1d", "2d", "3d")) else plain
     if base == "convolution":
         return _convolution(args, kwargs)
