@@ -1,0 +1,111 @@
+"""Keep what each page claimed: its comparisons, its answer and its question.
+
+``seminar.evidence.shown`` collects every comparison and answer that a page showed. Named in
+sphinx-gallery's ``reset_modules`` (with ``reset_modules_order = "both"``), :func:`reset` clears
+the list before a script and writes ``NAME.record.json`` beside the generated page after it. A page
+that is not re-run keeps its file. Once all pages have run, the files are merged into
+``results.json`` in the build folder: a list of objects with the keys of ``Comparison.to_dict()``
+and the ``page``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+SUFFIX = ".record.json"
+
+
+def reset(gallery_conf: dict[str, Any], fname: str | None, when: str) -> None:
+    """Clear the list before a script; write its record after it."""
+    evidence = sys.modules.get("seminar.evidence")
+    if fname is None or evidence is None:
+        shown: list[Any] = []
+    else:
+        shown = evidence.shown
+    if when == "before":
+        shown.clear()
+    elif fname is not None:
+        write_record(_generated(gallery_conf, str(fname)), list(shown))
+
+
+def _generated(gallery_conf: dict[str, Any], fname: str) -> Path:
+    """Return the generated copy of the script: sphinx-gallery names the script without folder."""
+    source = Path(gallery_conf["src_dir"])
+    for examples, gallery in zip(
+        _as_list(gallery_conf["examples_dirs"]), _as_list(gallery_conf["gallery_dirs"]), strict=True
+    ):
+        for script in sorted((source / examples).rglob(fname)):
+            return source / gallery / script.relative_to(source / examples)
+    raise ExtensionError(f"{fname} is in none of the example folders")
+
+
+def write_record(script: Path, shown: list[Any]) -> None:
+    """Write the record of one page; ``script`` is its generated copy."""
+    results = [item.to_dict() for item in shown if hasattr(item, "to_dict")]
+    twice = [name for name, count in Counter(row["anchor"] for row in results).items() if count > 1]
+    if twice:
+        raise ExtensionError(f"{script.name} shows two comparisons named {twice}; name them apart")
+    record = {
+        "variant": _variant_of(script),
+        "answers": [item.text for item in shown if hasattr(item, "text")],
+        "results": results,
+    }
+    text = json.dumps(record, ensure_ascii=False, indent=1)
+    script.with_name(script.stem + SUFFIX).write_text(text + "\n", encoding="utf-8")
+
+
+def _variant_of(script: Path) -> dict[str, Any] | None:
+    """Return number, title and question of the variant whose page ``variant_N_SLUG.py`` is."""
+    head, _, slug = script.stem.removeprefix("variant_").partition("_")
+    variant = getattr(sys.modules.get(f"seminar.variants.{slug}"), "VARIANT", None)
+    if variant is None or not head.isdigit():
+        return None
+    return {"number": variant.number, "title": variant.title, "question": variant.question}
+
+
+def read_records(source: Path, gallery_dirs: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the records of all pages, by docname, in the order of the pages."""
+    records = {}
+    for folder in gallery_dirs:
+        for path in sorted((source / folder).rglob(f"*{SUFFIX}")):
+            docname = path.relative_to(source).as_posix().removesuffix(SUFFIX)
+            records[docname] = json.loads(path.read_text(encoding="utf-8"))
+    return records
+
+
+def _as_list(value: Any) -> list[str]:
+    return [str(value)] if isinstance(value, str | Path) else [str(item) for item in value]
+
+
+def _merge(app: Sphinx) -> None:
+    folders = _as_list(app.config.sphinx_gallery_conf["gallery_dirs"])
+    records = read_records(Path(app.srcdir), folders)
+    app.env.seminar_records = records  # type: ignore[attr-defined]
+    rows = [
+        {**row, "page": app.builder.get_target_uri(docname)}
+        for docname, record in records.items()
+        for row in record["results"]
+    ]
+    write_if_changed(Path(app.doctreedir, "records.json"), records)
+    write_if_changed(Path(app.outdir).parent / "results.json", rows)
+
+
+def write_if_changed(path: Path, content: object) -> None:
+    """Write JSON, but keep the file's time where nothing changed: pages depend on it."""
+    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the merge, after sphinx-gallery (500) and the stale logic (600)."""
+    app.connect("builder-inited", _merge, priority=700)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

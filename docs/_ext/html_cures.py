@@ -1,0 +1,55 @@
+"""Cure accessibility faults of the HTML that other tools write.
+
+* Boxes that scroll sideways (code, output, tables) can be focused, so that the keyboard scrolls
+  them.
+* sphinx-gallery's own cards on the gallery index hide their link text and carry an invalid
+  ``tooltip`` attribute; the index gets our cards instead, before it is parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sphinx.application import Sphinx
+
+_GRID = re.compile(
+    r"\.\. raw:: html\n\n\s+<div class=\"sphx-glr-thumbnails\">.*?"
+    r"(?=\.\. toctree::|\.\. only:: html|\Z)",
+    re.DOTALL,
+)
+
+
+def make_focusable(body: str) -> str:
+    """Return the HTML with scrolling boxes in the tab order."""
+    body = re.sub(r"<pre(?=[ >])(?![^>]*tabindex)", '<pre tabindex="0"', body)
+    return re.sub(
+        r'<div class="table-wrapper(?=[^>]*>)(?![^>]*tabindex)',
+        '<div tabindex="0" class="table-wrapper',
+        body,
+    )
+
+
+def replace_grid(source: str) -> str:
+    """Return the gallery index with ``variant-cards`` in the place of sphinx-gallery's grid."""
+    return _GRID.sub(".. variant-cards::\n\n", source)
+
+
+def _on_page(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
+) -> None:
+    if "body" in context:
+        context["body"] = make_focusable(context["body"])
+
+
+def _on_source(app: Sphinx, docname: str, source: list[str]) -> None:
+    folders = app.config.sphinx_gallery_conf["gallery_dirs"]
+    if docname in {f"{folder}/index" for folder in folders}:
+        source[0] = replace_grid(source[0])
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register both cures; furo wraps tables at priority 500."""
+    app.connect("html-page-context", _on_page, priority=900)
+    app.connect("source-read", _on_source)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

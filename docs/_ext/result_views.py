@@ -1,0 +1,192 @@
+"""Show this build's results on other pages: cards, the scoreboard and a page's figure.
+
+::
+
+    ```{variant-cards}
+    ```
+    ```{variant-figure} 1
+    ```
+    ```{scoreboard}
+    :first:
+    ```
+
+``variant-cards`` makes a card for each page with a record: question, figure, answer, link.
+``variant-figure`` repeats the chosen figure of a variant's page. ``scoreboard`` lists every
+comparison by variant, identities apart; with ``:first:`` it shows one row a variant and folds the
+rest. All three read what ``gallery_records`` kept, so nobody types a result.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from seminar.evidence import Comparison, Estimate
+
+_TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
+_NUMBER = re.compile(r"^#\s*sphinx_gallery_thumbnail_number\s*=\s*(\d+)", re.MULTILINE)
+COLUMNS = ("variant", "law", "predicted", "measured, 95 % interval", "seeds", "verdict")
+
+
+class _View(SphinxDirective):
+    """What the three directives share: the records, and pages that depend on them."""
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        self.env.note_dependency(str(Path(self.env.doctreedir, "records.json")))
+        found = self.env.seminar_records  # type: ignore[attr-defined]
+        return {name: record for name, record in found.items() if record["variant"]}
+
+    def figure(self, docname: str) -> list[nodes.Node]:
+        """Return the light and the dark image of a page's chosen figure."""
+        script = Path(self.env.srcdir, f"{docname}.py")
+        chosen = _NUMBER.search(script.read_text(encoding="utf-8"))
+        stem = f"sphx_glr_{script.stem}_{int(chosen[1]) if chosen else 1:03}"
+        pair: list[nodes.Node] = []
+        for theme, name in (("light", f"{stem}.svg"), ("dark", f"{stem}_dark.svg")):
+            path = script.parent / "images" / name
+            if not path.is_file():
+                self.env.note_dependency(str(path))
+                continue
+            root = ElementTree.parse(path).getroot()
+            pair.append(
+                nodes.image(
+                    uri="/" + path.relative_to(self.env.srcdir).as_posix(),
+                    alt=(root.findtext(_TITLE) or "").strip(),
+                    width=_pixels(root.get("width")),
+                    height=_pixels(root.get("height")),
+                    loading="lazy",
+                    classes=[f"only-{theme}"],
+                )
+            )
+        return pair
+
+    def link(self, docname: str, *children: nodes.Node) -> nodes.Node:
+        """Return a paragraph that links to a page."""
+        target = {"refdomain": "std", "reftype": "doc", "reftarget": f"/{docname}"}
+        reference = addnodes.pending_xref(
+            "", nodes.inline("", "", *children), refexplicit=True, refwarn=True, **target
+        )
+        reference["refdoc"] = self.env.docname
+        return nodes.paragraph("", "", reference)
+
+
+class VariantCards(_View):
+    """One card for each page of a variant."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build the list of cards."""
+        cards = nodes.bullet_list(classes=["variant-cards"])
+        for docname, record in self.records().items():
+            variant = record["variant"]
+            label = nodes.paragraph("", f"{variant['number']} · {variant['title']}")
+            label["classes"] = ["variant-label"]
+            question = self.link(docname, nodes.Text(variant["question"]))
+            question["classes"] = ["variant-question"]  # type: ignore[index]
+            item = nodes.list_item("", label, question, *self.figure(docname))
+            for text in record["answers"][:1]:
+                item += nodes.paragraph("", text, classes=["answer"])
+            cards += item
+        return [cards] if cards.children else []
+
+
+class VariantFigure(_View):
+    """The chosen figure of one variant's page."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the pair of images, with the page's answer under it."""
+        number = int(self.arguments[0])
+        for docname, record in self.records().items():
+            if record["variant"]["number"] == number:
+                answers = [nodes.paragraph("", text) for text in record["answers"][:1]]
+                content = [*self.figure(docname), *answers]
+                return [nodes.container("", *content, classes=["variant-figure"])]
+        return []
+
+
+class Scoreboard(_View):
+    """Every comparison of this build."""
+
+    option_spec = {"first": directives.flag}  # noqa: RUF012  docutils' convention
+
+    def run(self) -> list[nodes.Node]:
+        """Build the tables."""
+        rows = [
+            {**row, "record_page": docname}
+            for docname, record in self.records().items()
+            for row in record["results"]
+        ]
+        laws = [row for row in rows if row["kind"] == "prediction"]
+        identities = [row for row in rows if row["kind"] != "prediction"]
+        if not rows:
+            return []
+        if "first" not in self.options:
+            return _titled("Predictions", laws) + _titled("Identities", identities)
+        first = list({row["variant"]: row for row in reversed(laws)}.values())[::-1]
+        summary = f"All {len(laws)} predictions and {len(identities)} identities"
+        start = f'<details class="answer-fold"><summary>{summary}</summary><div>'
+        return [
+            table(first),
+            nodes.raw("", start, format="html"),
+            *_titled("Predictions", laws),
+            *_titled("Identities", identities),
+            nodes.raw("", "</div></details>", format="html"),
+        ]
+
+
+def _titled(title: str, rows: list[dict[str, Any]]) -> list[nodes.Node]:
+    return [nodes.rubric("", title), table(rows)] if rows else []
+
+
+def table(rows: list[dict[str, Any]]) -> nodes.table:
+    """Return the table of some records; the law links to its row on its page."""
+    group = nodes.tgroup("", cols=len(COLUMNS))
+    group += [nodes.colspec("", colwidth=1) for _ in COLUMNS]
+    head = nodes.row("", *(_cell(nodes.Text(name)) for name in COLUMNS))
+    group += [nodes.thead("", head), nodes.tbody("", *(_row(row) for row in rows))]
+    return nodes.table("", group, classes=["scoreboard"])
+
+
+def _row(row: dict[str, Any]) -> nodes.row:
+    estimate = Estimate(row["measured"], row["low"], row["high"], row["seeds"])
+    shown = Comparison(row["law"], row["predicted"], estimate, row["variant"], row["unit"])
+    law = nodes.reference("", row["law"], internal=True, refuri="")
+    law["record_page"], law["record_anchor"] = row["record_page"], row["anchor"]
+    verdict = "\N{CHECK MARK} holds" if row["holds"] else "\N{BALLOT X} disagrees"
+    measured = estimate.format(row["unit"])
+    texts = (shown.format_predicted(), measured, str(row["seeds"]), verdict)
+    cells = [_cell(nodes.Text(str(row["variant"]))), _cell(law)]
+    return nodes.row("", *cells, *(_cell(nodes.Text(text)) for text in texts))
+
+
+def _cell(content: nodes.Node) -> nodes.entry:
+    return nodes.entry("", nodes.paragraph("", "", content))
+
+
+def _pixels(points: str | None) -> str:
+    return str(round(float((points or "0").removesuffix("pt")) * 100 / 72))
+
+
+def _resolve_links(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    for node in doctree.findall(nodes.reference):
+        if "record_page" in node:
+            page = app.builder.get_relative_uri(docname, node["record_page"])
+            node["refuri"] = f"{page}#{node['record_anchor']}"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directives."""
+    app.add_directive("variant-cards", VariantCards)
+    app.add_directive("variant-figure", VariantFigure)
+    app.add_directive("scoreboard", Scoreboard)
+    app.connect("doctree-resolved", _resolve_links)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

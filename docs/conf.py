@@ -1,0 +1,161 @@
+"""Sphinx configuration; every local extension in ``_ext`` says what it does and why."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+import build_facts  # noqa: E402
+
+import seminar  # noqa: E402
+
+# -- Project -----------------------------------------------------------------------------------
+
+project = "Seminar 1"
+author = "Seminar 1 contributors"
+copyright = author
+version = release = seminar.__version__
+
+# The one place for the project's public addresses. Empty: no edit links, no canonical links.
+repository_url = os.environ.get("SEMINAR_REPOSITORY_URL", "")
+html_baseurl = os.environ.get("SEMINAR_SITE_URL", "")
+
+# -- General -----------------------------------------------------------------------------------
+
+extensions = [
+    # Sphinx's
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    # third-party
+    "myst_parser",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+    # ours
+    "build_facts",
+    "fold_answers",
+    "gallery_records",
+    "gallery_stale",
+    "html_cures",
+    "local_inventories",
+    "mathml",
+    "result_views",
+    "used_on_pages",
+]
+
+exclude_patterns = ["_build", "_ext", "inventories", "api/backreferences"]
+nitpicky = True
+# sphinx-gallery puts no search words or math on these pages; nothing else is suppressed.
+suppress_warnings: list[str] = []
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+# -- API reference -----------------------------------------------------------------------------
+
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autosummary_generate = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+
+# Inventories are built from the short name lists in docs/inventories: the build needs no network.
+local_inventories = {
+    "python": "https://docs.python.org/3",
+    "torch": "https://docs.pytorch.org/docs/stable",
+    "numpy": "https://numpy.org/doc/stable",
+    "matplotlib": "https://matplotlib.org/stable",
+}
+
+# -- Gallery: the scripts in ../gallery become the pages in variants/ ---------------------------
+
+sphinx_gallery_conf = {
+    "examples_dirs": ["../gallery"],
+    "gallery_dirs": ["variants"],
+    "filename_pattern": r"[\\/]variant_",
+    "ignore_pattern": r"__init__\.py",
+    "within_subsection_order": "FileNameSortKey",
+    "nested_sections": True,
+    "image_scrapers": ("gallery_figures.scraper",),
+    "reset_modules": ("matplotlib", "gallery_reset.reset_torch", "gallery_records.reset"),
+    "reset_modules_order": "both",
+    "capture_repr": ("_repr_html_",),
+    "doc_module": ("seminar",),
+    "backreferences_dir": "api/backreferences",
+    "prefer_full_module": {r"seminar\."},
+    "inspect_global_variables": True,
+    "remove_config_comments": True,
+    "default_thumb_file": str(HERE / "_static" / "thumbnail.png"),
+    "thumbnail_size": (640, 400),
+    "plot_gallery": "True",
+    "abort_on_example_error": False,
+    "only_warn_on_example_error": False,
+    "compress_images": (),
+    # Nothing that differs between two builds of the same commit, and nothing from a CDN.
+    "min_reported_time": 10**9,
+    "write_computation_times": False,
+    "show_signature": False,
+    "download_all_examples": True,
+}
+gallery_stale_package = "seminar"
+gallery_stale_libraries = ["matplotlib", "numpy", "scikit-learn", "scipy", "torch"]
+gallery_stale_outputs = [".record.json"]
+
+# -- HTML --------------------------------------------------------------------------------------
+
+html_title = "Seminar 1: six networks and their laws"
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_favicon = "_static/favicon.svg"
+templates_path = ["_templates"]
+html_copy_source = False
+html_show_sourcelink = False
+html_show_search_summary = False  # it fetches every hit, which fails from the file system
+html_math_renderer = "mathml"
+html_permalinks_icon = "#"
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
+copybutton_selector = "div.highlight-Python pre, div.highlight-python pre, div.highlight-console pre"
+copybutton_prompt_text = r"\$ |>>> "
+copybutton_prompt_is_regexp = True
+
+system_fonts = (
+    '-apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Noto Sans", "Helvetica Neue", '
+    'Arial, sans-serif, "Apple Color Emoji", "Segoe UI Emoji"'
+)
+mono_fonts = 'ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace'
+html_theme_options = {
+    "light_css_variables": {
+        "font-stack": system_fonts,
+        "font-stack--monospace": mono_fonts,
+        "color-brand-primary": "#00598a",
+        "color-brand-content": "#00598a",
+        "color-brand-visited": "#6b4a8f",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#7cc4f0",
+        "color-brand-content": "#7cc4f0",
+        "color-brand-visited": "#c3a6e6",
+    },
+    "top_of_page_buttons": ["edit"] if repository_url else [],
+}
+if repository_url:
+    html_theme_options |= {
+        "source_repository": repository_url,
+        "source_branch": "main",
+        "source_directory": "docs/",
+    }
+if build_facts.quick_tier():
+    html_theme_options["announcement"] = (
+        "Quick tier: this build used few seeds, so its intervals are wide."
+    )

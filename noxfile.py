@@ -1,0 +1,91 @@
+#!/usr/bin/env -S uv run --script
+
+# /// script
+# dependencies = ["nox>=2025.10"]
+# ///
+"""Every task of this project: ``nox -s docs``, ``nox -s tests``, ``nox --list``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.10"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"  # torch is large: an environment is made once
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+CONSTRAINTS = ROOT / ".ci" / "constraints.txt"  # what was tested together
+BUILD = ROOT / "docs" / "_build"
+# Small networks on several threads take a multiple of the time, and their last digits depend on
+# the number of threads.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def install(session: nox.Session, *groups: str, extras: str = "") -> None:
+    """Install the package in place with dependency groups, in the tested versions."""
+    requirements = nox.project.dependency_groups(PYPROJECT, *groups)
+    session.install("-c", str(CONSTRAINTS), "-e", f".{extras}", *requirements)
+
+
+def sphinx_arguments(session: nox.Session, *, fatal: bool) -> list[str]:
+    """Return sphinx-build's arguments and set the tier: ``-- quick`` asks for fewer seeds."""
+    options = [option for option in session.posargs if option != "quick"]
+    if "quick" in session.posargs:
+        session.env["SEMINAR_QUICK"] = "1"
+    strict = ["-W", "--keep-going"] if fatal else []
+    places = ["-d", str(BUILD / "doctrees"), str(ROOT / "docs"), str(BUILD / "html")]
+    return ["-n", "-T", *strict, "-b", "html", *options, *places]
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Run the pages and build the site; ``-- quick`` uses fewer seeds."""
+    install(session, "docs")
+    session.env.update(ONE_THREAD)
+    session.run("sphinx-build", *sphinx_arguments(session, fatal=True))
+    session.log(f"open {BUILD / 'html' / 'index.html'}")
+
+
+@nox.session(name="docs-live", default=False)
+def docs_live(session: nox.Session) -> None:
+    """Build the site, serve it on this machine and rebuild on every change."""
+    install(session, "docs")
+    session.install("-c", str(CONSTRAINTS), "sphinx-autobuild")
+    session.env.update(ONE_THREAD)
+    generated = [ROOT / "docs" / "variants", ROOT / "docs" / "api" / "generated", BUILD]
+    ignored = [part for folder in generated for part in ("--ignore", f"{folder / '*'}")]
+    watched = ["--watch", str(ROOT / "seminar"), "--watch", str(ROOT / "gallery")]
+    arguments = sphinx_arguments(session, fatal=False)
+    session.run("sphinx-autobuild", *watched, *ignored, "--open-browser", *arguments)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; arguments after ``--`` go to pytest."""
+    install(session, "test", extras="[mnist]")
+    workers = str(min(os.cpu_count() or 1, 4))  # each worker holds torch in memory
+    session.run("pytest", "-n", workers, *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style with ruff and the project's set-up with sp-repo-review."""
+    session.install("-c", str(CONSTRAINTS), *nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check", *(session.posargs or ["."]))
+    session.run("ruff", "format", "--check", ".")
+    session.run("repo-review", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the package's annotations with mypy, strict."""
+    install(session, "types")
+    session.run("mypy", *session.posargs)
+
+
+if __name__ == "__main__":
+    nox.main()
