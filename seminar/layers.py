@@ -37,11 +37,11 @@ def layer_table(model: nn.Module, input_shape: Sequence[int], *, batch: int = 1)
     again as ``name#2``; its parameters count once. A module that holds parameters beside its
     submodules, or never ran, has a row as well, so that the parameters add up to the model's.
 
-    The receptive field is that of the longest path where branches join. It counts the padding, so
-    it can exceed the input. A layer that sees the whole map (global pooling, the Linear layer after
-    Flatten) has it cut to the input's size, printed as "all". Where the two axes differ the larger number stands;
-    where the code cannot tell (transposed convolution, resizing, attention) it is None. A layer's
-    MACs are the multiplications of its convolutions and matrix products, for the whole batch.
+    The receptive field is that of the longest path where branches join, and of the longer axis. It
+    counts the padding, so it can exceed the input. A layer that sees the whole map (global pooling,
+    the Linear layer after Flatten) has it cut to the input's size, printed as "all". Where the code
+    cannot tell (transposed convolution, resizing, attention) it is None, printed as a dash. A
+    layer's MACs are the multiplications of its convolutions and matrix products, for the batch.
 
     The run is in evaluation mode and without gradients, on noise from a fixed seed, inside
     :func:`undisturbed`.
