@@ -1,0 +1,171 @@
+"""The clauses of variant 2, judged on what a network did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from seminar.conditions import Condition, Outcome, Subject, output_shape
+from seminar.graph import Graph, Node
+
+__all__ = ["CONDITIONS"]
+
+LARGEST_COUNT = 3  # convolutions allowed by clause 2.a
+POOLS = ("max_pool", "avg_pool", "adaptive_avg_pool", "other_pool")
+WALK_ENDS = ("conv", "conv_transpose", "linear", "input", *POOLS)
+
+
+def _judge_count(subject: Subject) -> Outcome:
+    convs = subject.graph.convolutions
+    names = ", ".join(node.where for node in convs)
+    return Outcome(
+        holds=len(convs) <= LARGEST_COUNT,
+        measured=f"{len(convs)} convolutions: {names}",
+        remedy=f"{_most_dispensable(convs).where}: remove this convolution; "
+        f"{LARGEST_COUNT} are allowed",
+    )
+
+
+def _most_dispensable(convs: Iterable[Node]) -> Node:
+    """Return the last convolution that keeps the shape of its input, or else the last one."""
+    convs = list(convs)
+    same = [node for node in convs if node.input_shape == node.output_shape]
+    return (same or convs)[-1]
+
+
+def _judge_border(subject: Subject) -> Outcome:
+    graph = subject.graph
+    objections = {node.index: _objection(graph, node) for node in graph.convolutions}
+    losing = [node for node in graph.convolutions if not objections[node.index]]
+    if losing:
+        return Outcome(True, "; ".join(_describe_loss(node) for node in losing))
+    reasons = [f"{node.where}: {objections[node.index]}" for node in graph.convolutions]
+    return Outcome(
+        holds=False, measured="; ".join(reasons), remedy=_border_remedy(graph, objections)
+    )
+
+
+def _objection(graph: Graph, node: Node) -> str:
+    """Say why a convolution loses no border information; empty if it does."""
+    if node.kind != "conv":
+        return "a transposed convolution spreads its input, it loses no border"
+    paddings = _settings(node, "padding")
+    valid = [d for d, padding in enumerate(paddings) if padding == 0]
+    if not valid:
+        return f"padding={_short(paddings)} puts a border around the map"
+    spans, strides = _spans(node), _settings(node, "stride")
+    if all(spans[d] == 1 for d in valid):
+        return "a kernel of 1 sees each position alone and loses nothing"
+    real = [d for d in valid if spans[d] > strides[d]]
+    if not real:
+        return (
+            f"kernel {_short(spans)} does not exceed stride {_short(strides)}: its windows do "
+            "not overlap, so the border is treated like the rest"
+        )
+    padded = {d: by for by in _padded_by_hand(graph, node) for d in _enlarged(graph, by)}
+    if all(d in padded for d in real):
+        return f"its input was padded by hand ({_name_padding(padded[real[0]], node)})"
+    return ""
+
+
+def _border_remedy(graph: Graph, objections: dict[int, str]) -> str:
+    for node in graph.convolutions:
+        if "by hand" in objections[node.index]:
+            (by, *_) = _padded_by_hand(graph, node)
+            return f"{node.where}: remove its padding ({_name_padding(by, node)})"
+    wide = [n for n in graph.of_kind("conv") if max(_spans(n)) > max(_settings(n, "stride"))]
+    if wide:
+        return f"{wide[-1].where}: set padding=0, and size the layers before it to end in 16x16"
+    node = graph.convolutions[-1]
+    return f"{node.where}: use kernel_size=3, stride=1, padding=0 (or any kernel above its stride)"
+
+
+def _describe_loss(node: Node) -> str:
+    sizes = [f"{'x'.join(map(str, shape[2:]))}" for shape in (node.input_shape, node.output_shape)]
+    kernel = _short(_settings(node, "kernel_size"))
+    return f"{node.where} (kernel {kernel}, padding 0) takes {sizes[0]} to {sizes[1]}"
+
+
+def _padded_by_hand(graph: Graph, node: Node) -> tuple[Node, ...]:
+    """Return the operations since the last layer that enlarge the map before ``node``."""
+    passed, _ = graph.upstream(node, WALK_ENDS)
+    return tuple(by for by in passed if _enlarged(graph, by))
+
+
+def _enlarged(graph: Graph, node: Node) -> list[int]:
+    """Return the spatial dimensions (0 is the height) in which an operation pads the map."""
+    dims = len(node.output_shape) - 2
+    if node.kind == "pad":
+        amounts = node.options.get("pad", ())  # last dimension first, two numbers each
+        pairs = [amounts[start : start + 2] for start in range(0, len(amounts), 2)]
+        return [dims - 1 - d for d, pair in enumerate(pairs) if d < dims and max(pair) > 0]
+    if node.kind not in {"cat", "assignment"}:
+        return []
+    passed, ends = graph.upstream(node, WALK_ENDS)
+    before = [n.output_shape for n in (*passed, *ends) if len(n.output_shape) == dims + 2]
+    return [
+        d
+        for d in range(dims)
+        if before and node.output_shape[d + 2] > max(shape[d + 2] for shape in before)
+    ]
+
+
+def _name_padding(by: Node, node: Node) -> str:
+    if by.kind == "pad":
+        mode = by.options.get("mode", "constant")
+        if by.module == node.module and by.module:
+            return f"padding_mode={mode!r} with padding {_short(by.options['pad'])}"
+        return f"{by.where}, {mode} padding {_short(by.options['pad'])}"
+    return f"{by.where}, which enlarges the map"
+
+
+def _spans(node: Node) -> list[int]:
+    """Return the input positions that the kernel spans, dilation included."""
+    pairs = zip(_settings(node, "kernel_size"), _settings(node, "dilation"), strict=True)
+    return [dilation * (kernel - 1) + 1 for kernel, dilation in pairs]
+
+
+def _settings(node: Node, name: str) -> tuple[int, ...]:
+    value: tuple[int, ...] = node.options[name]
+    return value
+
+
+def _short(values: Iterable[int]) -> str:
+    values = tuple(values)
+    return str(values[0]) if len(set(values)) == 1 else str(values)
+
+
+def _judge_pooling(subject: Subject) -> Outcome:
+    pools = [node for node in subject.graph.of_kind(*POOLS) if _pools_something(node)]
+    found = ", ".join(f"{node.where} ({node.kind})" for node in pools)
+    first = subject.graph.convolutions[0].where
+    return Outcome(
+        holds=bool(pools),
+        measured=found or "no pooling on the way from input to output",
+        remedy=f"{first}: put a pooling layer, such as nn.MaxPool2d(3), behind it",
+    )
+
+
+def _pools_something(node: Node) -> bool:
+    kernel = node.options.get("kernel_size", (2,))
+    return math.prod(kernel) > 1 and node.input_shape != node.output_shape
+
+
+CONDITIONS = (
+    output_shape("2.a", (64, 16, 16)),
+    Condition("2.a", "at most 3 convolutions", "1 to 3 convolutions", _judge_count),
+    Condition(
+        "2.b",
+        "a convolution with padding 0, nothing padded by hand before it and a kernel larger than "
+        "its stride: it really loses border information",
+        "at least one",
+        _judge_border,
+    ),
+    Condition(
+        "2.c",
+        "pooling takes part (the exercise's aim mentions it)",
+        "a pooling layer",
+        _judge_pooling,
+        required=False,
+    ),
+)
