@@ -33,7 +33,7 @@ __all__ = [
 
 Kind = Literal["prediction", "identity"]
 
-#: Everything shown as HTML since the list was last cleared, in order: comparisons and answers.
+#: Everything shown as HTML since the list was last cleared, in order (comparisons and answers).
 shown: list[Comparison | Answer] = []
 
 
