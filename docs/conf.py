@@ -10,6 +10,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
 import build_facts  # noqa: E402
+from sphinx.util.inspect import TypeAliasForwardRef  # noqa: E402
 
 import seminar  # noqa: E402
 
@@ -63,6 +64,10 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
+# The alias keeps its name: its expansion is a page of numpy's private types.
+autodoc_type_aliases = {"npt.ArrayLike": "numpy.typing.ArrayLike"}
+# Sphinx 9.0 prints an alias inside a union by its repr: TypeAliasForwardRef(...).
+TypeAliasForwardRef.__repr__ = lambda self: self.name  # type: ignore[method-assign]
 autosummary_generate = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False

@@ -181,7 +181,9 @@ def turned(colours: Any) -> np.ndarray | None:
     if isinstance(colours, str) and colours in {"none", "auto", "face"}:
         return None
     rgba = to_rgba_array(colours)
-    neutral = (np.ptp(rgba[:, :3], axis=1) < 0.06) if len(rgba) else np.zeros(0, bool)
+    if not len(rgba):
+        return None
+    neutral = (np.ptp(rgba[:, :3], axis=1) < 0.06) & (rgba[:, 3] > 0)
     if not neutral.any():
         return None
     rgba[neutral, :3] = INK + (PAPER - INK) * rgba[neutral, :3]
