@@ -53,7 +53,11 @@ def test_advice_never_fails_a_network():
 
 @pytest.mark.parametrize(
     ("holds", "verdict", "hint"),
-    [(True, "holds", ""), (False, "fails", "conv: remove it"), (None, "undecided", "too few weights")],
+    [
+        (True, "holds", ""),
+        (False, "fails", "conv: remove it"),
+        (None, "undecided", "too few weights"),
+    ],
 )
 def test_finding_carries_a_hint_only_where_it_is_needed(holds, verdict, hint):
     (finding,) = check(variant(fixed(holds)), NET)
@@ -67,7 +71,9 @@ def test_report_names_the_open_clauses_in_its_verdict():
 
 
 def test_report_prints_within_80_columns():
-    long = Condition("9.a", "a long text " * 20, "6", lambda s: Outcome(False, "m " * 90, "r " * 90))
+    long = Condition(
+        "9.a", "a long text " * 20, "6", lambda s: Outcome(False, "m " * 90, "r " * 90)
+    )
     text = str(check(variant(long), NET))
     assert max(map(len, text.splitlines())) < 80
     assert "-> r r" in text

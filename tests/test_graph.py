@@ -236,7 +236,10 @@ def nan_model() -> nn.Module:
         (Written(lambda s, x: 1 / 0), "could not run.*ZeroDivisionError"),
         (Written(lambda s, x: (x, x)), "must return one tensor, got a tuple"),
         (nan_model(), "weight of the model holds NaN"),
-        (nn.Conv2d(3, 4, 3, device="meta"), r"must be on the CPU, but weight is on meta.*\.cpu\(\)"),
+        (
+            nn.Conv2d(3, 4, 3, device="meta"),
+            r"must be on the CPU, but weight is on meta.*\.cpu\(\)",
+        ),
         (nn.LazyConv2d(4, 3), "no shape yet.*run the model once"),
     ],
     ids=["channels", "raises", "tuple", "nan", "device", "lazy"],

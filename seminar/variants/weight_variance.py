@@ -11,6 +11,7 @@ References:
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +19,13 @@ from torch import Tensor, nn
 from seminar.conditions import Condition, Outcome, Subject, Variant, output_shape
 from seminar.graph import Node
 from seminar.initialization import fan_in, seeded, set_exact_variance_
+from seminar.kernels import convolved_moments, input_moments, relu_moments
 
-__all__ = ["VARIANT", "WeightVarianceNet", "build", "predict_scale"]
+__all__ = ["VARIANT", "GapLaw", "WeightVarianceNet", "build", "predict_gap", "predict_scale"]
 
 INPUT_SHAPE = (3, 32, 32)
+WIDTHS = (64, 64, 64, 64, 512)
+STRIDES = (2, 2, 2, 1, 1)
 EXACT = 1e-3  # a ratio this close to 2 was set, not sampled
 STANDARD_ERRORS = 3.0  # a sampled ratio may lie this many standard errors from 2
 LARGEST_ERROR = 0.1  # relative standard error above which a sampled ratio decides nothing
@@ -101,6 +105,80 @@ def predict_scale(variance_ratio: float) -> float:
         The factor.
     """
     return math.sqrt(variance_ratio)
+
+
+@dataclass(frozen=True)
+class GapLaw:
+    """The distribution of one channel after global average pooling, before any weight is drawn.
+
+    Attributes:
+        mean: Its mean.
+        std: Its standard deviation over channels.
+        covariance: Covariance of the last pre-activation between positions, shape ``(P, P)``.
+    """
+
+    mean: float
+    std: float
+    covariance: Tensor = field(repr=False)
+
+    def sample(self, channels: int, seed: int = 0) -> Tensor:
+        """Draw channels from the law: Gaussian maps, ReLU, average.
+
+        Args:
+            channels: How many.
+            seed: Seed of the draws.
+
+        Returns:
+            Activations after GAP, shape ``(channels,)``, float64.
+        """
+        values, vectors = torch.linalg.eigh(self.covariance)
+        root = vectors * values.clamp_min(0).sqrt()
+        generator = torch.Generator().manual_seed(seed)
+        normal = torch.randn(channels, len(root), dtype=root.dtype, generator=generator)
+        averages: Tensor = (normal @ root.T).relu().mean(dim=1)
+        return averages
+
+
+def predict_gap(
+    image: Tensor,
+    variance_ratio: float = 1.0,
+    *,
+    weight_gain: float = 2.0,
+    bias_gain: float = 0.0,
+) -> GapLaw:
+    r"""Predict the activations after GAP from the image and the variances alone.
+
+    Layer by layer, :math:`K = \sigma_b^2 + \sigma_w^2 \sum_t Q(sp+t, sq+t)` and
+    :math:`Q = n\,E[\mathrm{ReLU}\,\mathrm{ReLU}]` (see :mod:`seminar.kernels`). A channel after
+    GAP is the average of :math:`\mathrm{ReLU}(z_p)`, so its mean is
+    :math:`\overline{\sqrt{K_{pp}/2\pi}}` and its second moment the average of the arc-cosine
+    kernel. The law is the limit of many channels; the mean of :math:`K_{pp}` is exact at any width.
+
+    Args:
+        image: Shape ``(3, H, W)``.
+        variance_ratio: k, the factor on the variance of layer 3, positive.
+        weight_gain: Weight variance times fan_in; 2 is He's, 1/3 PyTorch's default.
+        bias_gain: Bias variance times fan_in; 0 without biases, 1/3 PyTorch's default.
+
+    Returns:
+        The law of one channel.
+
+    Raises:
+        ValueError: If the image has another rank or number of channels.
+    """
+    if image.ndim != 3 or image.shape[0] != INPUT_SHAPE[0]:
+        raise ValueError(f"image must have shape (3, H, W), got {tuple(image.shape)}")
+    moments, fan_in_ = input_moments(image), 9 * INPUT_SHAPE[0]
+    covariance = moments
+    for number, (width, stride) in enumerate(zip(WIDTHS, STRIDES, strict=True), start=1):
+        variance = weight_gain / fan_in_ * (variance_ratio if number == 3 else 1.0)
+        covariance = variance * convolved_moments(moments, 3, stride, 1) + bias_gain / fan_in_
+        moments, fan_in_ = width * relu_moments(covariance), 9 * width
+    positions = math.isqrt(covariance.numel())
+    matrix = covariance.reshape(positions, positions)
+    mean = (matrix.diagonal() / (2 * math.pi)).sqrt().mean().item()
+    second = relu_moments(matrix).mean().item()
+    return GapLaw(mean, math.sqrt(second - mean**2), matrix)
 
 
 def _is_global_average(node: Node) -> bool:

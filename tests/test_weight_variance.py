@@ -1,0 +1,287 @@
+"""Variant 1: valid networks pass, each broken clause fails alone, and the law is right."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seminar import check
+from seminar.initialization import exact_normal, seeded, set_exact_variance_
+from seminar.kernels import convolved_moments, input_moments, relu_moments
+from seminar.variants.weight_variance import (
+    VARIANT,
+    WeightVarianceNet,
+    build,
+    predict_gap,
+    predict_scale,
+)
+
+
+def with_variances(model: nn.Module, *layers: nn.Module) -> nn.Module:
+    """Give layers 2, 3 and 4 the variances 0.01, 0.02 and 0.01."""
+    for layer, variance in zip(layers, (0.01, 0.02, 0.01), strict=True):
+        set_exact_variance_(layer.weight, variance)
+    return model
+
+
+def sequential() -> nn.Module:
+    convs = [
+        nn.Conv2d(i, o, 3, stride=2, padding=1) for i, o in zip(SIZES, SIZES[1:], strict=False)
+    ]
+    layers = [layer for conv in convs for layer in (conv, nn.ReLU())]
+    return with_variances(nn.Sequential(*layers), *convs[1:4])
+
+
+SIZES = (3, 16, 24, 24, 32, 512)
+
+
+class Functional(nn.Module):
+    """Own forward, functional ReLU and pooling, mean() as GAP, a layer table in a ModuleList."""
+
+    def __init__(self):
+        super().__init__()
+        pairs = zip(SIZES, SIZES[1:], strict=False)
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3) for i, o in pairs)
+        with_variances(self, *self.convs[1:4])
+
+    def forward(self, x):
+        for number, conv in enumerate(self.convs):
+            x = F.leaky_relu(conv(x), 0.1)
+            if x.shape[-1] >= 8:  # only while the map is large
+                x = F.max_pool2d(x, 2) if number % 2 else x
+        return x.mean((2, 3), keepdim=True)
+
+
+class Residual(nn.Module):
+    """A shortcut, BatchNorm, and layers that it does not use."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 32, 5, stride=4)
+        self.block = nn.ModuleList(nn.Conv2d(32, 32, 3, padding=1, bias=False) for _ in range(3))
+        self.norm = nn.BatchNorm2d(32)
+        self.head = nn.Conv2d(32, 512, 1)
+        self.unused = nn.Linear(5, 5)
+        with_variances(self, *self.block)
+
+    def forward(self, x):
+        x = self.stem(x).relu_()
+        for conv in self.block:
+            x = x + self.norm(conv(x)).relu()
+        return F.adaptive_avg_pool2d(torch.relu(self.head(x)), 1)
+
+
+def ordered() -> nn.Module:
+    named = OrderedDict(
+        one=nn.Conv2d(3, 20, 4, stride=4), act=nn.ReLU(), two=nn.Conv2d(20, 20, 3),
+        three=nn.Conv2d(20, 20, 3, groups=2), four=nn.Conv2d(20, 20, 3), pool=nn.AvgPool2d(2),
+        flat=nn.Flatten(), five=nn.Linear(20, 512), back=nn.Unflatten(1, (512, 1, 1)),
+    )  # fmt: skip
+    return with_variances(nn.Sequential(named), named["two"], named["three"], named["four"])
+
+
+def four_and_gap() -> nn.Module:
+    convs = [nn.Conv2d(3, 8, 3), nn.Conv2d(8, 32, 3), nn.Conv2d(32, 64, 3), nn.Conv2d(64, 512, 1)]
+    model = nn.Sequential(*convs, nn.ReLU(), nn.AdaptiveAvgPool2d((1, 1)))
+    return with_variances(model, *convs[1:])
+
+
+class Matrices(nn.Module):
+    """Linear layers written as products with parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 8, stride=8)
+        shapes = [(128, 64), (64, 64), (64, 64), (64, 512)]
+        self.weights = nn.ParameterList(exact_normal(shape, 0.01) for shape in shapes)
+        set_exact_variance_(self.weights[1], 0.02)
+
+    def forward(self, x):
+        x = self.conv(x).flatten(1)
+        for weight in self.weights:
+            x = (x @ weight).clamp(min=0)
+        return x[:, :, None, None]
+
+
+VALID = {
+    "site": lambda: build(),
+    "sequential": sequential,
+    "functional": Functional,
+    "residual": Residual,
+    "ordered": ordered,
+    "four and gap": four_and_gap,
+    "matrices": Matrices,
+}
+
+
+def weighted(model: nn.Module) -> list[Tensor]:
+    """The weights of the used layers, in the order of execution."""
+    found = [p for name, p in model.named_parameters() if p.ndim > 1 and "unused" not in name]
+    return found
+
+
+def scaled(index: int, factor: float):
+    def mutate(model: nn.Module) -> nn.Module:
+        with torch.no_grad():
+            weighted(model)[index].mul_(factor)
+        return model
+
+    return mutate
+
+
+def deeper(model: nn.Module) -> nn.Module:
+    return nn.Sequential(model, nn.Conv2d(512, 512, 1), nn.ReLU(), nn.Conv2d(512, 512, 1))
+
+
+BREAKS = {
+    "1.a: seven layers": ("1.a", deeper),
+    "1.a: flattened output": ("1.a", lambda model: nn.Sequential(model, nn.Flatten())),
+    "1.b: standard deviation doubled": ("1.b", scaled(2, math.sqrt(2))),
+    "1.b: ratio kept to layer 2 only": ("1.b", scaled(3, math.sqrt(2))),
+    "1.b: ratio kept to layer 4 only": ("1.b", scaled(1, math.sqrt(2))),
+    "1.b: equal variances": ("1.b", scaled(2, math.sqrt(0.5))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("style", VALID)
+def test_valid_networks_pass_however_they_are_written(style):
+    report = check(1, VALID[style]())
+    assert report.holds, str(report)
+
+
+@pytest.mark.parametrize("mutation", BREAKS)
+@pytest.mark.parametrize("style", VALID)
+def test_a_broken_clause_fails_alone(style, mutation):
+    clause, mutate = BREAKS[mutation]
+    report = check(1, mutate(VALID[style]()))
+    assert report.open_clauses == (clause,), str(report)
+    assert all(finding.remedy for finding in report if finding.holds is False)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_site_network_meets_every_clause_at_every_seed(seed):
+    assert check(VARIANT, build(seed), seed=seed).holds
+
+
+def test_remedy_names_the_layer_and_the_doubled_standard_deviation():
+    finding = check(1, scaled(2, math.sqrt(2))(build())).findings[-1]
+    assert finding.remedy.startswith("layer3.0: multiply its weights by 0.7071")
+    assert "doubled standard deviation" in finding.remedy
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.3])
+def test_the_remedy_mends_the_network(factor):
+    model = scaled(2, factor)(build())
+    remedy = check(1, model).findings[-1].remedy
+    repaired = scaled(2, float(remedy.split("by ")[1].split()[0]))(model)
+    assert check(1, repaired).holds
+
+
+def test_a_sampled_ratio_holds_and_is_flagged():
+    with seeded(0):
+        model = WeightVarianceNet(1.0)
+        for layer, factor in ((model.layer2, 1), (model.layer3, math.sqrt(2)), (model.layer4, 1)):
+            nn.init.normal_(layer[0].weight, std=0.05 * factor)
+    finding = check(1, model).findings[-1]
+    assert finding.holds
+    assert "sampled" in finding.measured
+
+
+def test_too_few_weights_leave_the_ratio_undecided():
+    with seeded(0):
+        convs = [nn.Conv2d(3, 2, 8, stride=8), *(nn.Conv2d(2, 2, 1) for _ in range(3))]
+        model = nn.Sequential(*convs, nn.Conv2d(2, 512, 1), nn.AdaptiveAvgPool2d(1))
+    finding = check(1, model).findings[-1]
+    assert finding.holds is None
+    assert "cannot tell 2 from chance" in finding.reason
+
+
+def test_too_few_layers_leave_the_ratio_undecided():
+    report = check(1, nn.Sequential(nn.Conv2d(3, 512, 32)))
+    assert [finding.holds for finding in report] == [False, True, None]
+
+
+def test_a_layer_that_never_runs_does_not_count():
+    class Hidden(WeightVarianceNet):
+        def __init__(self):
+            super().__init__()
+            self.sixth = nn.Conv2d(512, 512, 1)
+
+        def forward(self, x):
+            x = super().forward(x)
+            return self.sixth(x) if x.shape[-1] > 1 else x
+
+    assert check(1, Hidden()).holds
+
+
+@pytest.mark.parametrize("ratio", [0.0, -1.0, math.inf, math.nan])
+def test_network_refuses_a_wrong_ratio(ratio):
+    with pytest.raises(ValueError, match="variance_ratio .* must be a positive number"):
+        build(variance_ratio=ratio)
+
+
+@pytest.mark.parametrize("ratio", [0.25, 4.0, 16.0])
+def test_scale_law_is_bit_exact_for_powers_of_four(ratio):
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        base, scaled_ = build(3, variance_ratio=1.0)(x), build(3, variance_ratio=ratio)(x)
+    assert torch.equal(scaled_, predict_scale(ratio) * base)
+
+
+def test_relu_moments_match_quadrature():
+    covariance = torch.tensor([[2.0, 0.6], [0.6, 0.5]], dtype=torch.float64)
+    grid = torch.linspace(-9, 9, 1201, dtype=torch.float64)  # spacing 0.015, trapezoid error < 1e-5
+    u, v = torch.meshgrid(grid * 2**0.5, grid, indexing="ij")
+    inverse = torch.linalg.inv(covariance)
+    power = inverse[0, 0] * u * u + 2 * inverse[0, 1] * u * v + inverse[1, 1] * v * v
+    density = torch.exp(-power / 2) / (2 * math.pi * torch.linalg.det(covariance).sqrt())
+    step = (grid[1] - grid[0]) ** 2 * 2**0.5
+    expected = (u.relu() * v.relu() * density).sum() * step
+    torch.testing.assert_close(relu_moments(covariance)[0, 1], expected, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (1, 1), (2, 1)])
+def test_convolved_moments_match_random_weights(stride, padding):
+    image = torch.randn(2, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weight = torch.randn(40_000, 2, 3, 3, generator=torch.Generator().manual_seed(1)).double()
+    z = F.conv2d(image[None], weight, stride=stride, padding=padding)[0].flatten(1)
+    law = convolved_moments(input_moments(image), 3, stride, padding).reshape(z.shape[1], -1)
+    # entries are means of 40,000 products; their standard error is below sqrt(2/40,000) * scale
+    torch.testing.assert_close(z.T @ z / len(z), law, rtol=0, atol=5 * 0.0071 * law.max().item())
+
+
+def test_gap_law_matches_a_wide_network():
+    image = torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    law = predict_gap(image)
+    with torch.no_grad():
+        runs = [build(seed, variance_ratio=1.0)(image[None]).flatten() for seed in range(60)]
+    means = torch.stack(runs).mean(dim=1)
+    # finite width: the mean of a square root is low by at most 5*4/64/8 = 4 %; plus 3 standard errors
+    error = 3 * means.std().item() / math.sqrt(len(means))
+    assert abs(means.mean().item() / law.mean - 1) < 0.04 + error / law.mean
+
+
+def test_gap_law_samples_have_its_moments():
+    image = torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    law = predict_gap(image, 2.0)
+    sample = law.sample(40_000)
+    # standard errors: std/200 for the mean, below 2 % / 2 for the std at this kurtosis
+    assert abs(sample.mean().item() - law.mean) < 4 * law.std / 200
+    assert abs(sample.std().item() / law.std - 1) < 0.03
+
+
+def test_gap_law_scales_like_the_network():
+    image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(2))
+    laws = [predict_gap(image, ratio) for ratio in (1.0, 2.0)]
+    assert laws[1].mean / laws[0].mean == pytest.approx(predict_scale(2.0), rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 32, 32), (1, 32, 32), (32, 32)])
+def test_gap_law_refuses_another_rank(shape):
+    with pytest.raises(ValueError, match=r"image must have shape \(3, H, W\)"):
+        predict_gap(torch.zeros(shape))
