@@ -9,6 +9,7 @@ from dataclasses import dataclass
 __all__ = ["LayerRow", "LayerTable"]
 
 _HEAD = ("layer", "kind", "output shape", "parameters", "MACs", "field", "jump")
+_TERMINAL = 80  # columns
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,9 @@ class LayerTable:
     def __str__(self) -> str:
         lines = [_HEAD, *self._cells(), self._sum()]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        gap = "  " if sum(widths) + 2 * len(widths) - 2 <= _TERMINAL else " "
         text = [
-            "  ".join(
+            gap.join(
                 cell.ljust(width) if column < 3 else cell.rjust(width)
                 for column, (cell, width) in enumerate(zip(line, widths, strict=True))
             ).rstrip()

@@ -36,7 +36,9 @@ def test_fan_in_equals_torch(layer: nn.Module) -> None:
 
 
 def test_fan_in_rejects_a_bias() -> None:
-    with pytest.raises(ValueError, match=r"weight must have two dimensions.*got shape \(4,\).*bias"):
+    with pytest.raises(
+        ValueError, match=r"weight must have two dimensions.*got shape \(4,\).*bias"
+    ):
         fan_in(torch.zeros(4))
 
 
@@ -56,7 +58,7 @@ def test_gain_of_relu_is_sqrt_two() -> None:
 
 
 def test_gain_names_unknown_nonlinearity() -> None:
-    with pytest.raises(ValueError, match="nonlinearity \\(='swish'\\) must be one that torch.*relu"):
+    with pytest.raises(ValueError, match=r"nonlinearity \(='swish'\) must be one that torch.*relu"):
         gain("swish")
 
 
@@ -84,7 +86,9 @@ def test_exact_normal_is_normal() -> None:
 
 def test_exact_normal_follows_its_generator_only() -> None:
     before = torch.get_rng_state()
-    first, second = (exact_normal((9,), 1, generator=torch.Generator().manual_seed(3)) for _ in "ab")
+    first, second = (
+        exact_normal((9,), 1, generator=torch.Generator().manual_seed(3)) for _ in "ab"
+    )
     assert torch.equal(first, second)
     assert torch.equal(before, torch.get_rng_state())
 
@@ -97,7 +101,7 @@ def test_exact_normal_rejects_variance(variance: float) -> None:
 
 @pytest.mark.parametrize("shape", [(1,), (1, 1, 1), (0, 3), ()], ids=str)
 def test_exact_normal_rejects_too_few_elements(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="must hold two elements at least, got [01]: .* larger"):
+    with pytest.raises(ValueError, match=r"must hold two elements at least, got [01]: .* larger"):
         exact_normal(shape, 1.0)
 
 
@@ -108,7 +112,8 @@ def test_set_exact_variance_fills_in_place(dtype: torch.dtype) -> None:
     rounding = ROUNDING if dtype == torch.float32 else 0
     measured = layer.weight.detach().double().var(correction=0).item()
     assert measured == pytest.approx(0.25, rel=2 * rounding + 1e-12)
-    assert layer.weight.requires_grad and layer.weight.grad_fn is None
+    assert layer.weight.requires_grad
+    assert layer.weight.grad_fn is None
 
 
 def test_set_exact_variance_makes_ratio_two() -> None:
@@ -120,13 +125,17 @@ def test_set_exact_variance_makes_ratio_two() -> None:
     assert ratio.item() == pytest.approx(2, rel=4 * ROUNDING)
 
 
-def test_seeded_repeats_and_restores() -> None:
-    before = torch.get_rng_state()
+def test_seeded_repeats() -> None:
     with seeded(5):
         first = torch.rand(3)
-    with pytest.raises(RuntimeError, match="stop"), seeded(5):
+    with seeded(5):
         assert torch.equal(first, torch.rand(3))
-        raise RuntimeError("stop")
+
+
+def test_seeded_restores_the_state_after_an_error() -> None:
+    before = torch.get_rng_state()
+    with pytest.raises(RuntimeError, match="negative dimension"), seeded(5):
+        [torch.rand(size) for size in (2, -1)]
     assert torch.equal(before, torch.get_rng_state())
 
 
