@@ -120,7 +120,7 @@ def _read_path(path: Path) -> Source:
 
 def _read_npz(path: Path) -> Source:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             found = sorted(file.files)
             keys = next((keys for keys in _NPZ_KEYS if set(keys) <= set(found)), None)
             arrays = {key: file[key] for key in keys or ()}
