@@ -117,7 +117,7 @@ gallery_stale_outputs = [".record.json"]
 
 # -- HTML --------------------------------------------------------------------------------------
 
-html_title = "Seminar 1: six networks and their laws"
+html_title = "Seminar 1"
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]

@@ -51,7 +51,8 @@ def _inline(translator: Any, node: nodes.math) -> None:
 
 
 def _block(translator: Any, node: nodes.math_block) -> None:
-    label = f' id="{node["ids"][0]}"' if node.get("ids") else ""
+    wrapped = node.get("ids") and node["ids"] == node.parent.get("ids")  # furo's wrapper has it
+    label = f' id="{node["ids"][0]}"' if node.get("ids") and not wrapped else ""
     translator.body.append(f'<div class="math" tabindex="0"{label}>')
     for part in node.astext().split("\n\n"):
         if part.strip():
