@@ -13,11 +13,13 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+
+from seminar._numbers import format_number
 
 __all__ = [
     "Answer",
@@ -25,6 +27,7 @@ __all__ = [
     "Comparisons",
     "Estimate",
     "estimate",
+    "format_number",
     "over_seeds",
     "quick_tier",
     "seeds",
@@ -32,6 +35,9 @@ __all__ = [
 ]
 
 Kind = Literal["prediction", "identity"]
+
+# A mean of equal numbers may differ from them in its last digits, where the interval is empty.
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)
 
 #: Everything shown as HTML since the list was last cleared, in order (comparisons and answers).
 shown: list[Comparison | Answer] = []
@@ -88,8 +94,8 @@ class Estimate:
 
     def format(self, unit: str = "") -> str:
         """Return ``mean ± half-width`` with the digits that the interval justifies."""
-        number = format_number(self.mean, self.half_width)
-        return f"{number} ± {format_number(self.half_width, self.half_width)}{_suffix(unit)}"
+        half = 0.0 if self.half_width <= _ROUNDING * abs(self.mean) else self.half_width
+        return f"{format_number(self.mean, half)} ± {format_number(half, half)}{_suffix(unit)}"
 
     def __str__(self) -> str:
         return f"{self.format()} ({self.level:.0%} interval, {self.seeds} seeds)"
@@ -163,7 +169,7 @@ class Comparison:
 
     law: str
     predicted: float
-    measured: Estimate | Sequence[float] | npt.NDArray[Any]
+    measured: Estimate | Sequence[float] | npt.NDArray[Any] = field(repr=False, compare=False)
     variant: int
     unit: str = ""
     tolerance: float = 0.0
@@ -172,14 +178,20 @@ class Comparison:
     estimate: Estimate = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "predicted", float(self.predicted))
+        object.__setattr__(self, "tolerance", float(self.tolerance))
         if not math.isfinite(self.predicted):
-            raise ValueError(f"predicted (={self.predicted}) must be a finite number")
-        if self.tolerance < 0:
+            raise ValueError(
+                f"predicted (={self.predicted}) must be a finite number; look at the law's inputs"
+            )
+        if not 0 <= self.tolerance < math.inf:
             raise ValueError(f"tolerance (={self.tolerance}) must not be negative; 0 means exact")
         if self.tolerance and not self.reason:
             raise ValueError(
                 f"a tolerance (={self.tolerance}) needs a reason: say why the law is approximate"
             )
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"kind (={self.kind!r}) must be one of {get_args(Kind)}")
         measured = self.measured
         value = measured if isinstance(measured, Estimate) else estimate(measured)
         object.__setattr__(self, "estimate", value)
@@ -188,7 +200,8 @@ class Comparison:
     def holds(self) -> bool:
         """Whether the prediction lies within the interval and the declared tolerance."""
         gap = abs(self.predicted - self.estimate.mean)
-        return gap <= self.estimate.half_width + self.tolerance
+        rounding = _ROUNDING * max(abs(self.predicted), abs(self.estimate.mean))
+        return gap <= self.estimate.half_width + self.tolerance + rounding
 
     @property
     def anchor(self) -> str:
@@ -230,9 +243,9 @@ class Comparison:
         return "\n".join(lines)
 
     def format_predicted(self) -> str:
-        """Return the prediction with the digits that the interval justifies, and its unit."""
-        scale = max(self.estimate.half_width, 1e-3 * abs(self.predicted)) / 10
-        return format_number(self.predicted, scale) + _suffix(self.unit)
+        """Return the prediction with one digit more than the measurement has, and its unit."""
+        digits = self.estimate.half_width / 10
+        return format_number(self.predicted, digits) + _suffix(self.unit)
 
     def _repr_html_(self) -> str:
         return Comparisons([self])._repr_html_()
@@ -258,11 +271,12 @@ class Comparisons(tuple[Comparison, ...]):
     def _repr_html_(self) -> str:
         shown.extend(self)
         rows = "\n".join(_html_row(row) for row in self)
+        levels = " or ".join(sorted({f"{row.estimate.level * 100:g} %" for row in self}))
         return (
             '<div class="comparison-card" tabindex="0" role="group" '
             'aria-label="Prediction beside measurement">\n<table class="comparison">\n'
             '<thead><tr><th scope="col">law</th><th scope="col">predicted</th>'
-            '<th scope="col">measured, 95 % interval</th><th scope="col">seeds</th>'
+            f'<th scope="col">measured, {levels} interval</th><th scope="col">seeds</th>'
             '<th scope="col">verdict</th></tr></thead>\n'
             f"<tbody>\n{rows}\n</tbody></table></div>"
         )
@@ -286,28 +300,6 @@ class Answer:
     def _repr_html_(self) -> str:
         shown.append(self)
         return f'<p class="answer">{html.escape(self.text)}</p>'
-
-
-def format_number(value: float, scale: float) -> str:
-    """Format ``value`` so that its last digit is one tenth of ``scale``'s leading digit.
-
-    Args:
-        value: The number to show.
-        scale: Its uncertainty, in the same unit; 0 shows six significant digits.
-
-    Returns:
-        The number as text, with a true minus sign.
-    """
-    if not (scale > 0 and math.isfinite(scale)) or scale < 1e-12 * abs(value):
-        text = f"{value:.6g}"
-    else:
-        digits = 1 - math.floor(math.log10(scale))
-        if digits > 6:
-            significant = max(1, digits + 1 + math.floor(math.log10(abs(value) or scale)))
-            text = f"{value:.{min(significant, 6) - 1}e}" if abs(value) < 1e-3 else f"{value:.6f}"
-        else:
-            text = f"{round(value, digits):.{max(digits, 0)}f}"
-    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _suffix(unit: str) -> str:

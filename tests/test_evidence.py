@@ -1,0 +1,265 @@
+"""Tests of ``seminar.evidence``: intervals against scipy and chance, verdicts, text and HTML."""
+
+from __future__ import annotations
+
+import json
+import math
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from seminar import evidence
+from seminar.evidence import (
+    Answer,
+    Comparison,
+    Comparisons,
+    Estimate,
+    estimate,
+    format_number,
+    over_seeds,
+    seeds,
+)
+
+MINUS = "\N{MINUS SIGN}"
+SPACE = "\N{NO-BREAK SPACE}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_shown(monkeypatch: pytest.MonkeyPatch) -> list[Comparison | Answer]:
+    shown: list[Comparison | Answer] = []
+    monkeypatch.setattr(evidence, "shown", shown)
+    return shown
+
+
+def comparison(predicted: float = 2.0, **options: object) -> Comparison:
+    measured = Estimate(2.1, 1.9, 2.3, 30)
+    return Comparison("a law", predicted, measured, variant=1, **options)  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------------------------- intervals
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
+@pytest.mark.parametrize("size", [2, 7, 200])
+def test_estimate_equals_scipy(level: float, size: int) -> None:
+    samples = np.random.default_rng(size).normal(3, 2, size)
+    expected = stats.ttest_1samp(samples, 0).confidence_interval(level)
+    result = estimate(samples, level)
+    assert (result.low, result.high) == pytest.approx((expected.low, expected.high), rel=1e-12)
+    assert result.mean == pytest.approx(samples.mean(), rel=1e-12)
+    assert (result.seeds, result.level) == (size, level)
+
+
+@pytest.mark.parametrize(("size", "level"), [(2, 0.95), (5, 0.95), (30, 0.95), (5, 0.6)])
+def test_estimate_covers_the_true_mean(size: int, level: float) -> None:
+    trials, true_mean = 2000, 7.0
+    draws = np.random.default_rng(0).normal(true_mean, 3, (trials, size))
+    results = [estimate(draw, level) for draw in draws]
+    covered = np.mean([result.low <= true_mean <= result.high for result in results])
+    # The share of intervals that cover is binomial; four standard errors: 1 false alarm in 16,000.
+    assert abs(covered - level) < 4 * math.sqrt(level * (1 - level) / trials)
+
+
+def test_a_true_law_holds_as_often_as_the_level_says() -> None:
+    draws = np.random.default_rng(1).normal(-1, 1, (2000, 10))
+    held = np.mean([Comparison("law", -1, draw, 1).holds for draw in draws])
+    assert abs(held - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 2000)  # binomial, as above
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [[1, 2, 3], (1.0, 2.0, 3.0), range(1, 4), iter([1, 2, 3]), np.arange(1, 4), torch.arange(1, 4)],
+    ids=["list", "tuple", "range", "iterator", "array", "tensor"],
+)
+def test_estimate_accepts_any_samples(samples: object) -> None:
+    assert estimate(samples).mean == 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        pytest.param([1.0], r"at least two, got shape \(1,\); an interval needs", id="one"),
+        pytest.param([], r"got shape \(0,\)", id="none"),
+        pytest.param([[1, 2], [3, 4]], r"got shape \(2, 2\)", id="matrix"),
+        pytest.param([1, math.nan, 2], "must be finite, got nan at index 1; look at", id="nan"),
+        pytest.param([1, 2, -math.inf], "got -inf at index 2", id="inf"),
+    ],
+)
+def test_estimate_rejects_samples(samples: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        estimate(samples)
+
+
+@pytest.mark.parametrize("level", [0, 1, 1.5, math.nan])
+def test_estimate_rejects_level(level: float) -> None:
+    with pytest.raises(ValueError, match=rf"level \(={level}\) must lie strictly between 0 and 1"):
+        estimate([1, 2], level)
+
+
+def test_over_seeds_calls_every_seed_once() -> None:
+    called: list[int] = []
+    result = over_seeds(lambda seed: called.append(seed) or seed**2, range(4))
+    assert called == [0, 1, 2, 3]
+    assert result == estimate([0, 1, 4, 9])
+
+
+@pytest.mark.parametrize(("setting", "expected"), [("", 50), ("0", 50), ("1", 3)])
+def test_seeds_follow_the_tier(
+    setting: str, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEMINAR_QUICK", setting)
+    assert seeds(50, 3) == range(expected)
+    monkeypatch.delenv("SEMINAR_QUICK")
+    assert seeds(50, 3) == range(50)
+
+
+@pytest.mark.parametrize(("full", "quick"), [(10, 1), (5, 6), (1, 1)])
+def test_seeds_rejects(full: int, quick: int) -> None:
+    with pytest.raises(ValueError, match=rf"quick \(={quick}\) must lie between 2 and full"):
+        seeds(full, quick)
+
+
+# ------------------------------------------------------------------------------------ verdicts
+@pytest.mark.parametrize(
+    ("predicted", "tolerance", "holds"),
+    [(2.3, 0, True), (1.9, 0, True), (2.31, 0, False), (1.89, 0, False), (2.31, 0.02, True)],
+)
+def test_holds_inside_interval_and_tolerance(
+    predicted: float, tolerance: float, holds: bool
+) -> None:
+    result = comparison(predicted, tolerance=tolerance, reason="wide limit")
+    assert result.holds is holds
+    assert result.verdict == ("holds" if holds else "disagrees")
+
+
+@pytest.mark.parametrize("count", [10, 49, 1000])
+def test_equal_samples_hold_their_own_value(count: int) -> None:
+    # Their mean may differ in the last digit, and their interval is as narrow as that.
+    assert Comparison("law", 0.1, [0.1] * count, 1, kind="identity").holds
+    assert not Comparison("law", 0.1 + 1e-12, [0.1] * count, 1).holds
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"predicted": math.nan}, r"predicted \(=nan\) must be a finite number; look at"),
+        ({"tolerance": -0.1}, r"tolerance \(=-0.1\) must not be negative; 0 means exact"),
+        ({"tolerance": math.nan, "reason": "x"}, r"tolerance \(=nan\) must not be negative"),
+        ({"tolerance": 0.1}, r"tolerance \(=0.1\) needs a reason: say why"),
+        ({"kind": "guess"}, r"kind \(='guess'\) must be one of \('prediction', 'identity'\)"),
+    ],
+    ids=["predicted", "negative", "nan", "reason", "kind"],
+)
+def test_comparison_rejects(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        comparison(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [np.float32, torch.tensor, int], ids=lambda k: k.__name__)
+def test_record_is_plain_json(kind: type) -> None:
+    measured = np.array([1, 2, 3], dtype=np.float32)
+    record = Comparison("Law √2: scale", kind(2), measured, 1, unit="%").to_dict()
+    again = json.loads(json.dumps(record))
+    assert again == record
+    assert again["predicted"] == 2
+    assert again["anchor"] == "law-law-2-scale"
+    assert list(again)[:8] == [
+        "variant", "law", "predicted", "measured", "low", "high", "seeds", "holds",
+    ]  # fmt: skip
+
+
+def test_comparisons_of_arrays_can_be_compared() -> None:
+    first, second = (Comparison("law", 2, np.array([1.0, 3.0]), 1) for _ in "ab")
+    assert first == second
+    assert len({first, second}) == 1
+
+
+def test_laws_must_be_named_apart() -> None:
+    with pytest.raises(ValueError, match=r"named apart, got the anchors \['law-a-law'\] twice"):
+        Comparisons([comparison(), comparison(3)])
+
+
+# --------------------------------------------------------------------------------- text, HTML
+@pytest.mark.parametrize(
+    ("value", "scale", "text"),
+    [
+        (-3.9612, 0.16, f"{MINUS}3.96"),
+        (99.9999, 0.5, "100.00"),
+        (0.0996, 0.0996, "0.100"),
+        (12345.6, 200, "12350"),
+        (-0.001, 0.5, "0.00"),
+        (0, 0, "0"),
+        (8699904, 0, "8699904"),
+        (0.5, 0, "0.5"),
+        (math.sqrt(2), 1e-9, "1.414214"),
+        (0.00123456, 1e-8, "0.001234560"),
+        (9.9996e-5, 1e-7, "1.000×10⁻⁴"),
+        (-2.5e-9, 1e-9, f"{MINUS}2.5×10⁻⁹"),
+        (2, 1e-16, "2"),
+        (3.25, math.inf, "3.25"),
+    ],
+)
+def test_format_number(value: float, scale: float, text: str) -> None:
+    assert format_number(value, scale) == text
+
+
+@pytest.mark.parametrize(
+    ("samples", "unit", "text"),
+    [
+        ([-4.0, -3.9, -4.1], "%", f"{MINUS}4.00 ± 0.25{SPACE}%"),
+        ([0.1] * 10, "", "0.1 ± 0"),
+        ([24352, 24352], "", "24352 ± 0"),
+        ([1e-7, 3e-7], "px", f"2×10⁻⁷ ± 1.3×10⁻⁶{SPACE}px"),
+    ],
+)
+def test_estimate_format(samples: list[float], unit: str, text: str) -> None:
+    # Half-widths by hand: t(0.975, 2) = 4.3027 x 0.1 / sqrt 3 = 0.248; t(0.975, 1) x 1e-7 = 1.27e-6
+    assert estimate(samples).format(unit) == text
+
+
+def test_predicted_has_a_digit_more_than_measured() -> None:
+    assert comparison(2).format_predicted() == "2.000"
+    exact = Comparison("law", 8699904, [8699904] * 2, 1, unit="MACs")
+    assert exact.format_predicted() == f"8699904{SPACE}MACs"
+
+
+def test_text_says_all() -> None:
+    text = str(comparison(2.5, tolerance=0.01, reason="only in the limit", unit="px"))
+    assert text.splitlines() == [
+        "a law: disagrees",
+        f"  predicted  2.500{SPACE}px",
+        f"  measured   2.10 ± 0.20{SPACE}px  (95% interval, 30 seeds)",
+        f"  tolerance  0.01{SPACE}px: only in the limit",
+    ]
+    assert str(Comparisons([comparison()])) == str(comparison())
+
+
+def test_html_is_well_formed_and_escaped(nothing_shown: list[Comparison | Answer]) -> None:
+    row = Comparison("<i> & 'law'", 2, [1, 3], 1, "%", 0.5, 'a "reason" <', "identity")
+    text = Comparisons([row, comparison(9)])._repr_html_()
+    root = ElementTree.fromstring(text.replace("<br>", "<br/>"))
+    assert [cell.attrib for cell in root.iter("th")][:1] == [{"scope": "col"}]
+    assert root.attrib["tabindex"] == "0"
+    first, second = root.findall("table/tbody/tr")
+    assert (first.attrib, second.attrib["class"]) == (
+        {"id": "law-i-law", "class": "holds"},
+        "disagrees",
+    )
+    assert "".join(first.itertext()).startswith("<i> & 'law' identitytolerance 0.5")
+    assert len(nothing_shown) == 2
+
+
+@pytest.mark.parametrize(("level", "head"), [(0.95, "95 %"), (0.999, "99.9 %")])
+def test_html_names_the_level(level: float, head: str) -> None:
+    row = Comparison("law", 2, estimate([1, 3], level), 1)
+    assert f">measured, {head} interval<" in row._repr_html_()
+
+
+def test_shown_keeps_what_was_displayed(nothing_shown: list[Comparison | Answer]) -> None:
+    row, answer = comparison(), Answer("It is 2 < 3.", 1)
+    str(row), str(answer), repr(row)
+    assert nothing_shown == []
+    row._repr_html_()
+    assert answer._repr_html_() == '<p class="answer">It is 2 &lt; 3.</p>'
+    assert nothing_shown == [row, answer]
