@@ -1,0 +1,180 @@
+"""The laws of variant 3: what a bottleneck costs, what fits through it, how wide it has to be.
+
+References:
+    Eckart, Young (1936), "The approximation of one matrix by another of lower rank".
+    Marchenko, Pastur (1967), "Distribution of eigenvalues for some sets of random matrices".
+    Gur-Ari, Roberts, Dyer (2018), "Gradient Descent Happens in a Tiny Subspace".
+    Papyan, Han, Donoho (2020), "Prevalence of neural collapse during the terminal phase of deep
+    learning training".
+"""
+
+from __future__ import annotations
+
+import math
+
+from scipy import integrate, optimize
+
+__all__ = [
+    "predict_break_even",
+    "predict_directions",
+    "predict_kept_share",
+    "predict_parameters",
+    "predict_silent_share",
+]
+
+
+def predict_parameters(bottleneck: int | None) -> int:
+    r"""Return the number of parameters of the site's network with ``bottleneck`` channels.
+
+    A convolution has :math:`k^2 C_\text{in} C_\text{out}` weights, BatchNorm :math:`2C`. The 1x1
+    brings :math:`64 r + 2 r`, the 3x3 behind it :math:`9 r \cdot 64`; all other layers have
+    :math:`288 + 64 + 18432 + 128 + 128 + 650 = 19690` together:
+    :math:`P(r) = 642\, r + 19690`. Without the 1x1 the last convolution has
+    :math:`9 \cdot 64 \cdot 64 = 36864`.
+
+    Args:
+        bottleneck: Channels r behind the 1x1 convolution, or None for no such layer.
+
+    Returns:
+        The number of parameters.
+
+    Raises:
+        ValueError: If the bottleneck has no channel.
+    """
+    if bottleneck is None:
+        return 36_864 + 19_690
+    _require_width(bottleneck)
+    return 642 * bottleneck + 19_690
+
+
+def predict_break_even(in_channels: int, out_channels: int, kernel_size: int) -> float:
+    r"""Return the width below which a 1x1 in front of a convolution saves weights.
+
+    :math:`C_\text{in} r + k^2 r C_\text{out} < k^2 C_\text{in} C_\text{out}` is the same as
+    :math:`r < k^2 C_\text{in} C_\text{out} / (C_\text{in} + k^2 C_\text{out})`. Weights only:
+    biases and BatchNorm of the 1x1 move the limit down a little.
+
+    Args:
+        in_channels: Channels :math:`C_\text{in}` in front.
+        out_channels: Channels :math:`C_\text{out}` behind.
+        kernel_size: Side k of the square kernel.
+
+    Returns:
+        The width at which both have the same number of weights.
+
+    Raises:
+        ValueError: If a number is below 1.
+    """
+    for name, value in (
+        ("in_channels", in_channels),
+        ("out_channels", out_channels),
+        ("kernel_size", kernel_size),
+    ):
+        if value < 1:
+            raise ValueError(f"{name} (={value}) must be at least 1; check the layer")
+    area = kernel_size**2
+    return area * in_channels * out_channels / (in_channels + area * out_channels)
+
+
+def predict_kept_share(rank: int, rows: int, columns: int) -> float:
+    r"""Return the share of a random kernel's energy that a bottleneck of ``rank`` can keep.
+
+    A :math:`k \times k` kernel is a matrix of :math:`k^2 C_\text{out}` rows and
+    :math:`C_\text{in}` columns; a 1x1 to r channels in front makes it a product of rank r at most.
+    The best such matrix keeps the r largest squared singular values (Eckart, Young 1936). Of a
+    large matrix with independent entries of equal variance they follow the law of Marchenko and
+    Pastur (1967). With :math:`y = \text{columns}/\text{rows}` and
+    :math:`\lambda = 1 + y + 2\sqrt y \cos\theta` the share is
+
+    .. math:: \frac{\theta_r - \sin\theta_r \cos\theta_r}{\pi}
+        \quad\text{where}\quad
+        \frac 2\pi \int_0^{\theta_r} \frac{\sin^2 t}{1 + y + 2\sqrt y \cos t}\, dt
+        = \frac r{\text{columns}}.
+
+    It is a limit law: a finite matrix deviates by a share of the order of one row in ``rows``.
+
+    Args:
+        rank: Channels r of the bottleneck, from 1 to ``columns``.
+        rows: :math:`k^2 C_\text{out}`, at least ``columns``.
+        columns: :math:`C_\text{in}`.
+
+    Returns:
+        The share, between 0 and 1.
+
+    Raises:
+        ValueError: If the numbers are not in that order.
+    """
+    if not 1 <= rank <= columns <= rows:
+        raise ValueError(
+            f"rank (={rank}), columns (={columns}) and rows (={rows}) must be at least 1 and in "
+            "this order; transpose the matrix if it has more columns than rows"
+        )
+    if rank == columns:
+        return 1.0
+    y = columns / rows
+
+    def counted(theta: float) -> float:
+        def density(t: float) -> float:
+            return math.sin(t) ** 2 / (1 + y + 2 * math.sqrt(y) * math.cos(t))
+
+        return 2 / math.pi * float(integrate.quad(density, 0, theta)[0])
+
+    theta = float(optimize.brentq(lambda t: counted(t) - rank / columns, 0, math.pi))
+    return (theta - math.sin(theta) * math.cos(theta)) / math.pi
+
+
+def predict_directions(num_classes: int) -> int:
+    r"""Return how many directions training adds to a late kernel: :math:`K - 1`.
+
+    The gradient of the cross-entropy by the K logits is :math:`p - e_y`, probabilities minus the
+    one-hot label, and its entries add up to 0: it lives in :math:`K - 1` dimensions. A linear
+    classifier after global average pooling hands the same :math:`K - 1` directions to every
+    position of the maps in front. If nothing nonlinear stood between, each step would therefore
+    change the last convolution by a kernel of rank :math:`K - 1` at most (as a matrix with a row
+    for each output channel). ReLU and BatchNorm, and the classifier that turns while it learns,
+    break the bound; that the large directions of the finished kernel are still this many, on
+    its input side as well, is a heuristic and has to be measured.
+
+    Args:
+        num_classes: Number K of classes, at least 2.
+
+    Returns:
+        The number of directions.
+
+    Raises:
+        ValueError: If there are fewer than two classes.
+
+    References:
+        Gur-Ari, Roberts, Dyer (2018), "Gradient Descent Happens in a Tiny Subspace".
+        Papyan, Han, Donoho (2020), "Prevalence of neural collapse during the terminal phase of
+        deep learning training".
+    """
+    if num_classes < 2:
+        raise ValueError(f"num_classes (={num_classes}) must be at least 2 to leave a choice")
+    return num_classes - 1
+
+
+def predict_silent_share(bottleneck: int) -> float:
+    r"""Return the share of positions where a fresh bottleneck passes nothing: :math:`2^{-r}`.
+
+    Behind a 1x1 convolution without bias the pre-activation of a channel at one position is
+    :math:`w \cdot x`. If w is drawn from a distribution symmetric about 0, it is negative with
+    probability 1/2 whatever :math:`x \ne 0` is, and the r channels are independent: after ReLU
+    all of them are 0 with probability :math:`2^{-r}`.
+
+    Args:
+        bottleneck: Channels r behind the 1x1 convolution.
+
+    Returns:
+        The probability.
+
+    Raises:
+        ValueError: If the bottleneck has no channel.
+    """
+    _require_width(bottleneck)
+    return 0.5**bottleneck
+
+
+def _require_width(bottleneck: int) -> None:
+    if bottleneck < 1:
+        raise ValueError(f"bottleneck (={bottleneck}) must be at least 1 channel")
