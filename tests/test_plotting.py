@@ -1,0 +1,190 @@
+"""Tests of ``seminar.plotting``: colours, alternative text, and what the shared figures draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
+
+from seminar.evidence import Estimate
+from seminar.plotting import (
+    COLORS,
+    describe,
+    direct_label,
+    feature_maps,
+    histogram_pair,
+    predicted_and_measured,
+    use_style,
+)
+
+
+@pytest.fixture(autouse=True)
+def style() -> Iterator[None]:
+    with mpl.rc_context():
+        use_style()
+        yield
+
+
+@pytest.fixture
+def fig() -> Figure:
+    return Figure()
+
+
+def luminance(color: str) -> float:
+    """Return the relative luminance as WCAG 2.2 defines it."""
+    channels = np.array(to_rgb(color))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("background", ["#ffffff", "#131416"], ids=["light", "dark"])
+@pytest.mark.parametrize("case", sorted(set(COLORS) - {"ink", "law"}))
+def test_colours_stand_out(case: str, background: str) -> None:
+    low, high = sorted([luminance(COLORS[case]), luminance(background)])
+    assert (high + 0.05) / (low + 0.05) >= 3  # WCAG 1.4.11
+
+
+def test_ink_is_neutral_so_that_the_dark_theme_turns_it() -> None:
+    assert len(set(to_rgb(COLORS["law"]))) == 1
+
+
+def test_pairs_of_cases_have_different_colours() -> None:
+    for first, second in [("base", "doubled"), ("padding=0", "padding=1"), ("flatten", "gap")]:
+        assert COLORS[first] != COLORS[second]
+
+
+def test_text_stays_readable_on_a_phone(fig: Figure) -> None:
+    ax = fig.subplots()
+    ax.set(title="t", xlabel="x")
+    ax.legend([*ax.plot([1, 2])], ["line"])
+    texts = [ax.title, ax.xaxis.label, *ax.get_xticklabels(), *ax.get_legend().get_texts()]
+    # The figure is 350 px wide there, and a point is 1/72 inch.
+    pixels = [text.get_fontsize() / 72 * 350 / fig.get_figwidth() for text in texts]
+    assert min(pixels) >= 9
+
+
+def test_describe_sets_the_label(fig: Figure) -> None:
+    describe(fig, "Two histograms:\n  the second is 1.41 times as wide.")
+    assert fig.get_label() == "Two histograms: the second is 1.41 times as wide."
+
+
+@pytest.mark.parametrize("text", ["", "  \n ", "A histogram."])
+def test_describe_rejects_short_text(fig: Figure, text: str) -> None:
+    with pytest.raises(ValueError, match=r"text \(='.*'\) must say what the figure shows .* trend"):
+        describe(fig, text)
+
+
+@pytest.mark.parametrize(("offset", "side"), [((9, 9), "left"), ((-9, 9), "right")])
+def test_direct_label_grows_away_from_its_point(
+    fig: Figure, offset: tuple[float, float], side: str
+) -> None:
+    ax = fig.subplots()
+    direct_label(ax, "peak", (0.5, 0.5), color="C1", offset=offset)
+    (label,) = ax.texts
+    assert (label.get_text(), label.get_horizontalalignment()) == ("peak", side)
+
+
+def test_histogram_pair_shares_bins_and_is_a_density(fig: Figure) -> None:
+    ax = fig.subplots()
+    sample = np.random.default_rng(0).normal(size=(20, 50))
+    edges = histogram_pair(ax, {"base": sample, "doubled": 2 * sample}, bins=30)
+    steps = [patch for patch in ax.patches if isinstance(patch, StepPatch)]
+    assert len(edges) == 31
+    assert (edges[0], edges[-1]) == (2 * sample.min(), 2 * sample.max())
+    for step in steps:
+        values, shared, _ = step.get_data()
+        assert shared == pytest.approx(edges)
+        assert values @ np.diff(edges) == pytest.approx(1)
+
+
+def test_histogram_pair_fills_the_first_only(fig: Figure) -> None:
+    ax = fig.subplots()
+    histogram_pair(ax, {"base": [1, 2, 3], "other": [2, 3, 4]}, colors={"other": COLORS["green"]})
+    filled = [step.get_fill() for step in ax.patches]
+    colours = [to_rgb(step.get_edgecolor()) for step in ax.patches]
+    assert filled == [False, True, False]
+    assert colours[0] == to_rgb(COLORS["base"])
+    assert colours[-1] == to_rgb(COLORS["green"])
+
+
+def test_histogram_pair_labels_where_a_sample_stands_out(fig: Figure) -> None:
+    ax = fig.subplots()
+    histogram_pair(ax, {"low": [0, 0, 0, 1], "high": [0, 1, 1, 1]}, bins=[-0.5, 0.5, 1.5])
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [
+        ("low", (0, 0.75)),
+        ("high", (1, 0.75)),
+    ]
+
+
+def test_histogram_pair_draws_laws_apart(fig: Figure) -> None:
+    ax = fig.subplots()
+    curve = ([0, 1], [1, 1])
+    histogram_pair(ax, {"a": [0, 1], "b": [0, 1]}, law={"a": curve, "b": curve})
+    assert [line.get_linestyle() for line in ax.lines] == ["-", ":"]
+
+
+@pytest.mark.parametrize(
+    ("samples", "law", "message"),
+    [
+        ({}, None, r"must hold a sample for each law, got \[\]"),
+        ({"a": [1, 2]}, {"b": ([0], [1])}, r"got \['a'\] and laws for \['b'\]; use the same"),
+        ({"a": []}, None, r"samples\['a'\] must be finite and not empty, got 0 numbers"),
+        ({"a": [1, np.nan]}, None, "got 2 numbers, 1 of them finite; look where"),
+    ],
+    ids=["none", "law", "empty", "nan"],
+)
+def test_histogram_pair_rejects(fig: Figure, samples: object, law: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        histogram_pair(fig.subplots(), samples, law=law)  # type: ignore[arg-type]
+
+
+def test_predicted_and_measured_draws_the_interval(fig: Figure) -> None:
+    ax = fig.subplots()
+    estimates = [Estimate(1, 0.5, 2, 9), Estimate(3, 2.5, 3.25, 9)]
+    predicted_and_measured(ax, [0, 1], [1, 1.5, 3], estimates, law_positions=[0, 0.5, 1])
+    (bars,) = (c for c in ax.containers if isinstance(c, ErrorbarContainer))
+    segments = bars.lines[2][0].get_segments()
+    assert np.array(segments).tolist() == [[[0, 0.5], [0, 2]], [[1, 2.5], [1, 3.25]]]
+    assert bars.lines[0].get_linestyle() == "None"
+    assert ax.lines[0].get_ydata().tolist() == [1, 1.5, 3]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["law", "measured, 95 % interval"]
+
+
+@pytest.mark.parametrize(("positions", "predicted"), [([0, 1], [1]), ([0], [1, 2])])
+def test_predicted_and_measured_rejects_lengths(
+    fig: Figure, positions: list[float], predicted: list[float]
+) -> None:
+    with pytest.raises(ValueError, match=r"must be as many as estimates \(1\).*law_positions"):
+        predicted_and_measured(fig.subplots(), positions, predicted, [Estimate(1, 0, 2, 9)])
+
+
+@pytest.mark.parametrize(("limits", "expected"), [({}, (-1, 8)), ({"vmin": 0, "vmax": 5}, (0, 5))])
+def test_feature_maps_share_one_scale(
+    fig: Figure, limits: dict[str, float], expected: tuple[float, float]
+) -> None:
+    axes = fig.subplots(1, 2)
+    maps = [np.arange(9).reshape(3, 3), -np.ones((2, 4))]
+    bar = feature_maps(axes, maps, titles=["a", "b"], label="activation, σ", **limits)
+    assert {image.get_clim() for ax in axes for image in ax.images} == {expected}
+    assert [ax.get_title() for ax in axes] == ["a", "b"]
+    assert bar.ax.get_ylabel() == "activation, σ"
+    fig.canvas.draw()  # the layout holds the bar as well
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        ([np.zeros((2, 2))], r"axes \(2\), maps \(1\) and titles \(1\) must be as many"),
+        ([np.zeros((2, 2)), np.zeros((3, 2, 2))], r"matrices \(H, W\), got shapes .*one channel"),
+    ],
+    ids=["count", "rank"],
+)
+def test_feature_maps_rejects(fig: Figure, maps: list[np.ndarray], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        feature_maps(fig.subplots(1, 2), maps)
