@@ -19,6 +19,7 @@ from seminar.graph import Graph, Node
 HEADS = ("flatten", "gap")
 MAP_SHAPE = (128, 8, 8)
 CONVOLUTIONS = 3
+SPLITS = ("chunk", "split", "tensor_split", "unbind")  # a node of theirs shows one part only
 AVERAGES = ("avg_pool", "adaptive_avg_pool", "mean")
 NAMED = ("relu", "activation", "norm", "dropout")  # may stand between the map and Linear
 
@@ -36,12 +37,20 @@ def _map(graph: Graph) -> Node:
     """Return the map that the head reads.
 
     That is the last (N, 128, 8, 8) behind the last convolution, or else the last feature map
-    there, best one that is not an average.
+    there, best one that is not an average. Everything that reaches the output passes through it.
     """
-    maps = [n for n in _downstream(graph, graph.convolutions[-1]) if len(n.output_shape) == 4]
+    behind = _downstream(graph, graph.convolutions[-1])
+    maps = [n for n in behind if len(n.output_shape) == 4 and _is_passed_by_all(n, behind)]
     right = [node for node in maps if node.output_shape[1:] == MAP_SHAPE]
-    wide = [n for n in maps if math.prod(n.output_shape[2:]) > 1 and n.kind not in AVERAGES]
-    return (right or wide or maps)[-1]
+    whole = [n for n in maps if n.kind not in AVERAGES and n.function not in SPLITS]
+    wide = [node for node in whole if math.prod(node.output_shape[2:]) > 1]
+    return (right or wide or maps or behind)[-1]
+
+
+def _is_passed_by_all(node: Node, behind: tuple[Node, ...]) -> bool:
+    """Whether no result from before ``node`` is used after it (``behind`` is in running order)."""
+    before = {other.index for other in behind if other.index < node.index}
+    return not any(before.intersection(n.inputs) for n in behind if n.index > node.index)
 
 
 def _judge_map(subject: Subject, *, head: str) -> Outcome:
