@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ __all__ = ["History", "Schedule", "accuracy", "train"]
 Schedule = Literal["constant", "one_cycle"]
 
 _SCHEDULES = ("constant", "one_cycle")
-_EVALUATION_BATCH = 256
+_EVALUATION_BATCH = 128
 
 
 @dataclass
@@ -85,7 +85,7 @@ def train(
     nearly equal size (so that batch normalisation never meets a batch of one image). The seed also
     rules what the model draws while it trains, such as dropout; it does not touch the model's
     first weights. Convolutions run in the channels-last memory format where the model's forward
-    allows it, because that is faster; the weights come back in the usual one.
+    allows it, because that is faster.
 
     Args:
         model: Takes images ``(N, C, H, W)`` and returns logits ``(N, classes)``. Only parameters
@@ -98,7 +98,7 @@ def train(
             then down to almost 0.
         seed: Seed of the order of the images.
         test_each_epoch: Also measure the test accuracy after every epoch. On the digits, with
-            more test than training images, that costs about half as much as the training itself.
+            more test than training images, that costs nearly as much as the training itself.
         progress: Show a progress bar; None shows it in a terminal only.
         on_epoch: Called as ``on_epoch(epoch, model)`` before the first step, with epoch 0, and
             after every epoch, with the number of epochs done; the model is in evaluation mode.
@@ -123,7 +123,8 @@ def train(
     _check_arguments(model, split, lr, schedule)
     history, order = History(), torch.Generator().manual_seed(seed)
     steps = math.ceil(len(split.train_labels) / batch_size)
-    with _mode_kept(model), seeded(seed), _fastest_layout(model, split) as layout:
+    with _mode_kept(model), seeded(seed), _fastest_layout(model, split.train_images) as layout:
+        _check_logits(_logits(model, split.train_images[:2]), split)
         optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=lr)
         scheduler = _scheduler(optimizer, schedule, lr, epochs * steps)
         _call(on_epoch, 0, model)
@@ -155,7 +156,7 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
         The accuracy, between 0 and 1.
 
     Raises:
-        ValueError: If images and labels do not match or are empty.
+        ValueError: If images and labels do not match or are empty, or the model does not take them.
     """
     if not len(images) or labels.shape != images.shape[:1]:
         raise ValueError(
@@ -163,11 +164,11 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
             f"and {tuple(labels.shape)}; pass one label per image"
         )
     correct = 0
-    with _mode_kept(model), torch.no_grad():
-        model.eval()
+    with _mode_kept(model), _fastest_layout(model, images) as layout:
         pairs = zip(*(torch.split(t, _EVALUATION_BATCH) for t in (images, labels)), strict=True)
         for batch, target in pairs:
-            correct += int((model(batch).argmax(dim=1) == target).sum())
+            logits = _logits(model, batch.contiguous(memory_format=layout))
+            correct += int((logits.argmax(dim=1) == target).sum())
     return correct / len(labels)
 
 
@@ -248,33 +249,38 @@ def _mode_kept(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _fastest_layout(model: nn.Module, split: ImageSplit) -> Iterator[torch.memory_format]:
-    """Put the weights into the fastest layout that the model runs in, and yield that layout.
+def _fastest_layout(model: nn.Module, images: Tensor) -> Iterator[torch.memory_format]:
+    """Put the filters into the fastest memory format that the model runs in, and yield it.
 
     A forward with ``x.view(len(x), -1)`` after a convolution, which is common and correct, raises
-    in the channels-last layout.
+    in the channels-last format. Afterwards the filters lie where they lay, with their new values.
     """
-    images = split.train_images[:2]
+    kept = [(filters, filters.data) for filters in model.parameters() if filters.ndim == 4]
     try:
         for layout in (torch.channels_last, torch.contiguous_format):
-            model.to(memory_format=layout)  # type: ignore[call-overload]
+            for filters, data in kept:
+                # clone: with one input channel, contiguous() and its kin may keep the old strides
+                filters.data = data.clone(memory_format=layout)
             try:
-                _check_logits(_logits(model, images.contiguous(memory_format=layout)), split)
+                _logits(model, images[:2].contiguous(memory_format=layout))
                 break
             except RuntimeError as error:
                 problem = error
         else:
+            shape = ", ".join(str(size) for size in images.shape[1:])
             raise ValueError(
-                f"model must accept images of shape (N, {', '.join(map(str, split.image_shape))}), "
-                f"got {type(problem).__name__}: {problem}; build it for these channels and this "
-                "size, or load the data with another canvas"
+                f"model must accept images of shape (N, {shape}), got {type(problem).__name__}: "
+                f"{problem}; build it for these channels and this size, or load the data with "
+                "another canvas"
             ) from problem
         yield layout
     finally:
-        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        for filters, data in kept:
+            filters.data = data.copy_(filters.data)
 
 
-def _logits(model: nn.Module, images: Tensor) -> object:
+def _logits(model: nn.Module, images: Tensor) -> Any:
+    """Return the model's output in evaluation mode, without gradients."""
     model.eval()
     with torch.no_grad():
         return model(images)

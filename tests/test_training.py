@@ -237,11 +237,13 @@ class Viewing(nn.Module):
 )
 def test_layout_is_channels_last_where_the_forward_allows_it(build, fast):
     layouts, model = [], build()
+    places = [parameter.data_ptr() for parameter in model.parameters()]
     hook = lambda m, x, y: layouts.append(y.is_contiguous(memory_format=torch.channels_last))  # noqa: E731
     convolution = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
     with convolution.register_forward_hook(hook):
         train(model, tiny_split(), epochs=1, lr=1e-3)
     assert layouts[-1] is fast
+    assert [parameter.data_ptr() for parameter in model.parameters()] == places
     assert all(parameter.is_contiguous() for parameter in model.parameters())
 
 
@@ -354,6 +356,21 @@ def test_loss_that_explodes_names_the_epoch_and_the_rate():
     with pytest.raises(ValueError, match=r"lr \(=1e\+30\) .* got (nan|inf) in epoch 2; .*smaller"):
         train(model, tiny_split(), epochs=3, lr=1e30)
     assert not model.training
+
+
+def test_accuracy_names_images_that_the_model_does_not_take():
+    with pytest.raises(ValueError, match=r"images of shape \(N, 3, 6, 6\), got RuntimeError"):
+        accuracy(network(), torch.zeros(2, 3, 6, 6), torch.zeros(2, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("build", [network, Viewing], ids=["any", "view"])
+def test_accuracy_leaves_every_weight_in_its_place(build):
+    model, split = build(), tiny_split()
+    before = [(p.data_ptr(), p.stride(), p.clone()) for p in model.parameters()]
+    accuracy(model, split.test_images, split.test_labels)
+    for (place, stride, value), p in zip(before, model.parameters(), strict=True):
+        assert (p.data_ptr(), p.stride()) == (place, stride)
+        assert torch.equal(p, value)
 
 
 @pytest.mark.parametrize(("images", "labels"), [(0, 0), (3, 2)], ids=["empty", "unequal"])
