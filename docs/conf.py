@@ -12,6 +12,8 @@ sys.path.insert(0, str(HERE / "_ext"))
 import build_facts  # noqa: E402
 from sphinx.util.inspect import TypeAliasForwardRef  # noqa: E402
 
+from sphinx.application import Sphinx  # noqa: E402
+
 import seminar  # noqa: E402
 
 # -- Project -----------------------------------------------------------------------------------
@@ -52,8 +54,9 @@ extensions = [
 
 exclude_patterns = ["_build", "_ext", "inventories", "api/backreferences"]
 nitpicky = True
-# sphinx-gallery puts no search words or math on these pages; nothing else is suppressed.
-suppress_warnings: list[str] = []
+nitpick_ignore = [
+    ("py:class", "PaddingMode"),  # an alias of typing.Literal in seminar.variants.spatial_size
+]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -164,3 +167,21 @@ if build_facts.quick_tier():
     html_theme_options["announcement"] = (
         "Quick tier: this build used few seeds, so its intervals are wide."
     )
+
+# -- Repairs -------------------------------------------------------------------------------------
+
+
+def keep_first_line(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Stop napoleon from reading "The nodes in order: each once" as a type and its description.
+
+    Types are annotations here. An empty comment as the first line is all it takes.
+    """
+    if what in {"attribute", "data", "property"}:
+        lines[:0] = ["..", ""]
+
+
+def setup(app: Sphinx) -> None:
+    """Register the repair before napoleon, which runs at priority 500."""
+    app.connect("autodoc-process-docstring", keep_first_line, priority=400)

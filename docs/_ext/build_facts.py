@@ -5,7 +5,8 @@ to the page context::
 
     Commit 1a2b3c4 of 2026-11-24 · torch 2.13.0 · Sphinx 9.0.4 · Python 3.11.7 · full tier
 
-The date is that of ``SOURCE_DATE_EPOCH``, else that of the commit, so that two builds of one
+The directive ``build-facts`` lists the same on a text page, with the number of comparisons and
+the seeds behind them. The date is that of ``SOURCE_DATE_EPOCH``, else that of the commit, so that two builds of one
 commit agree.
 """
 
@@ -19,7 +20,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
 
 def quick_tier() -> bool:
@@ -66,7 +69,31 @@ def _add_to_page(
     context["build_facts"] = app.build_facts  # type: ignore[attr-defined]
 
 
+class BuildFacts(SphinxDirective):
+    """The facts of this build as a field list."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build the list."""
+        facts = collect(Path(self.env.srcdir))
+        self.env.note_dependency(str(Path(self.env.doctreedir, "records.json")))
+        records = self.env.seminar_records.values()  # type: ignore[attr-defined]
+        seeds = sorted(row["seeds"] for record in records for row in record["results"])
+        rows = {
+            "Commit": f"{facts['commit']} of {facts['date']}",
+            "Versions": f"torch {facts['torch']}, Sphinx {facts['sphinx']}, Python {facts['python']}",
+            "Tier": f"{facts['tier']}; one thread, on the CPU",
+        }
+        if seeds:
+            rows["Comparisons"] = f"{len(seeds)}, over {seeds[0]} to {seeds[-1]} seeds each"
+        fields = (
+            nodes.field("", nodes.field_name("", name), nodes.field_body("", nodes.paragraph("", text)))
+            for name, text in rows.items()
+        )
+        return [nodes.field_list("", *fields)]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
+    app.add_directive("build-facts", BuildFacts)
     app.connect("html-page-context", _add_to_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -10,10 +10,11 @@
     :first:
     ```
 
-``variant-cards`` makes a card for each page with a record: question, figure, answer, link.
+Inline, {variant}`2` links to the page of variant 2 by its title (plain text while the page does
+not exist). ``variant-cards`` makes a card for each page with a record: question, figure, answer, link.
 ``variant-figure`` repeats the chosen figure of a variant's page. ``scoreboard`` lists every
 comparison by variant, identities apart; with ``:first:`` it shows one row a variant and folds the
-rest. All three read what ``gallery_records`` kept, so nobody types a result.
+rest. All of them read what ``gallery_records`` kept, so nobody types a result.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx import addnodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from seminar.evidence import Comparison, Estimate
 
@@ -143,6 +144,23 @@ class Scoreboard(_View):
         ]
 
 
+class VariantPage(SphinxRole):
+    """A link to the page of a variant, given its number."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Build the link."""
+        title = f"variant {int(self.text)}"
+        pages = [name for name in self.env.found_docs if f"/variant_{int(self.text)}_" in name]
+        if not pages:
+            return [nodes.inline("", title)], []
+        target = {"refdomain": "std", "reftype": "doc", "reftarget": f"/{pages[0]}"}
+        link = addnodes.pending_xref(
+            "", nodes.inline("", title), refexplicit=True, refwarn=True, **target
+        )
+        link["refdoc"] = self.env.docname
+        return [link], []
+
+
 def _titled(title: str, rows: list[dict[str, Any]]) -> list[nodes.Node]:
     return [nodes.rubric("", title), table(rows)] if rows else []
 
@@ -188,5 +206,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("variant-cards", VariantCards)
     app.add_directive("variant-figure", VariantFigure)
     app.add_directive("scoreboard", Scoreboard)
+    app.add_role("variant", VariantPage())
     app.connect("doctree-resolved", _resolve_links)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
