@@ -1,0 +1,396 @@
+"""Tests of variant 3: any valid network passes, every spoiled one fails on the right clause."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seminar.conditions import Report, check
+from seminar.variants.parameter_budget import (
+    LIMIT,
+    VARIANT,
+    build,
+    predict_break_even,
+    predict_directions,
+    predict_kept_share,
+    predict_parameters,
+    predict_silent_share,
+)
+
+
+def sequential(wide: int, narrow: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, wide, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(wide, narrow, 1),
+        nn.ReLU(),
+        nn.Conv2d(narrow, wide, 3, padding=1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(wide, 10),
+    )
+
+
+class Functional(nn.Module):
+    """Bare parameters and functional calls; no module but itself."""
+
+    def __init__(self, wide: int, narrow: int) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.randn(wide, 1, 3, 3))
+        self.point = nn.Parameter(torch.randn(narrow, wide, 1, 1))
+        self.last = nn.Parameter(torch.randn(wide, narrow, 3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(functional.conv2d(x, self.first, padding=1))
+        x = functional.conv2d(x, self.point).clamp(min=0)
+        return functional.conv2d(x, self.last, stride=2).mean((2, 3))
+
+
+class Loop(nn.Module):
+    """A ModuleList walked in a loop, fire modules as in SqueezeNet: squeeze, then expand."""
+
+    def __init__(self, wide: int, narrow: int) -> None:
+        super().__init__()
+        sizes = [(1, wide, 3), (wide, narrow, 1), (narrow, wide, 3), (wide, narrow, 1)]
+        self.layers = nn.ModuleList(nn.Conv2d(i, o, k, padding=k // 2) for i, o, k in sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = functional.relu(layer(x))
+        return functional.adaptive_avg_pool2d(x, 1)
+
+
+class Skip(nn.Module):
+    """A residual bottleneck; the way back to the wide maps is a 3x3."""
+
+    def __init__(self, wide: int, narrow: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, wide, 3, stride=2, padding=1)
+        self.down = nn.Conv2d(wide, narrow, 1, bias=False)
+        self.up = nn.Conv2d(narrow, wide, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(wide)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return self.norm(self.up(self.down(x).relu())) + x
+
+
+def ordered(wide: int, narrow: int) -> nn.Module:
+    """Named layers; the 1x1 has a stride and groups."""
+    layers = {
+        "stem": nn.Conv2d(1, wide, 5),
+        "pool": nn.MaxPool2d(2),
+        "squeeze": nn.Conv2d(wide, narrow, 1, stride=2, groups=math.gcd(wide, narrow, 4)),
+        "mix": nn.Conv2d(narrow, wide, 3, padding="same"),
+        "head": nn.Conv2d(wide, wide, 3, groups=wide),
+    }
+    return nn.Sequential(OrderedDict(layers))
+
+
+class ShapeDependent(nn.Module):
+    """Pools only maps that are still large."""
+
+    def __init__(self, wide: int, narrow: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, wide, 3)
+        self.squeeze = nn.Conv2d(wide, narrow, kernel_size=(1, 1))
+        self.mix = nn.Conv2d(narrow, wide, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        while x.shape[-1] > 8:
+            x = functional.avg_pool2d(x, 2)
+        if x.shape[1] > 4:
+            x = self.squeeze(x)
+        return self.mix(x).amax((2, 3))
+
+
+VALID: dict[str, Callable[[int, int], nn.Module]] = {
+    "sequential": sequential,
+    "functional": Functional,
+    "module-list": Loop,
+    "skip": Skip,
+    "ordered-dict": ordered,
+    "shape-dependent-if": ShapeDependent,
+}
+STYLES = pytest.mark.parametrize("make", list(VALID.values()), ids=list(VALID))
+
+# (wide, narrow) that break one clause and keep the other
+SPOILED = {
+    "3.a-too-many": ("3.a", 400, 20),
+    "3.b-keeps": ("3.b", 32, 32),
+    "3.b-widens": ("3.b", 24, 40),
+}
+
+
+def finding(report: Report, clause: str) -> tuple[str, str]:
+    (found,) = (f for f in report if f.clause == clause)
+    return found.measured, found.remedy
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "case",
+    [{}, {"bottleneck": 1}, {"bottleneck": 47}, {"batch_norm": False}, {"separable": True}],
+    ids=str,
+)
+def test_site_network_holds(case: dict[str, object], seed: int) -> None:
+    assert check(VARIANT, build(seed, **case), seed=seed).holds
+
+
+@STYLES
+def test_valid_network_passes(make: Callable[[int, int], nn.Module]) -> None:
+    report = check(VARIANT, make(48, 12))
+    assert report.holds, str(report)
+
+
+@STYLES
+@pytest.mark.parametrize(("clause", "wide", "narrow"), list(SPOILED.values()), ids=list(SPOILED))
+def test_spoiled_network_fails_on_its_clause(
+    make: Callable[[int, int], nn.Module], clause: str, wide: int, narrow: int
+) -> None:
+    report = check(VARIANT, make(wide, narrow))
+    assert report.open_clauses == (clause,), str(report)
+    assert finding(report, clause)[1]
+
+
+def test_direct_network_fails_on_both_and_remedy_mends_it() -> None:
+    report = check(VARIANT, build(bottleneck=None))
+    assert report.open_clauses == ("3.a", "3.b")
+    assert "r <= 47" in finding(report, "3.a")[1]
+    assert "conv3.0: put nn.Conv2d(64, r, 1)" in finding(report, "3.b")[1]
+    assert check(VARIANT, build(bottleneck=47)).holds
+    assert check(VARIANT, build(bottleneck=48)).open_clauses == ("3.a",)
+
+
+@pytest.mark.parametrize(("extra", "holds"), [(0, True), (1, False)], ids=["50000", "50001"])
+def test_limit_is_inclusive(extra: int, holds: bool) -> None:
+    model = sequential(48, 12)
+    room = LIMIT - sum(p.numel() for p in model.parameters())
+    model.register_parameter("rest", nn.Parameter(torch.zeros(room + extra)))
+    assert check(VARIANT, model).holds is holds
+
+
+def test_flatten_head_is_told_to_average() -> None:
+    body = [nn.Conv2d(1, 32, 3), nn.Conv2d(32, 20, 1), nn.Flatten()]
+    report = check(VARIANT, nn.Sequential(*body, nn.Linear(20 * 14 * 14, 64)))
+    assert report.open_clauses == ("3.a",)
+    assert finding(report, "3.a")[1].startswith("3: it holds 250,944 of them, 201,924 must go")
+    assert "global average pooling" in finding(report, "3.a")[1]
+
+
+def test_frozen_parameters_count() -> None:
+    model = sequential(400, 20).requires_grad_(False)
+    report = check(VARIANT, model)
+    assert report.open_clauses == ("3.a",)
+    assert "frozen and count" in finding(report, "3.a")[0]
+
+
+def test_unused_layer_counts_and_is_to_be_removed() -> None:
+    model = Skip(32, 8)
+    model.forgotten = nn.Linear(300, 300)
+    report = check(VARIANT, model)
+    assert report.open_clauses == ("3.a",)
+    assert "forgotten: it holds 90,300" in finding(report, "3.a")[1]
+    assert "remove it" in finding(report, "3.a")[1]
+
+
+class Constant(nn.Module):
+    """A convolution whose large weight is a buffer or a plain tensor."""
+
+    def __init__(self, buffer: bool) -> None:
+        super().__init__()
+        self.point = nn.Conv2d(1, 80, 3)
+        self.squeeze = nn.Conv2d(80, 60, 1)
+        weight = torch.randn(100, 60, 3, 3)
+        if buffer:
+            self.register_buffer("weight", weight)
+        else:
+            self.weight = weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.conv2d(self.squeeze(self.point(x)), self.weight)
+
+
+@pytest.mark.parametrize("buffer", [True, False], ids=["buffer", "tensor"])
+def test_weights_that_are_no_parameters_count(buffer: bool) -> None:
+    report = check(VARIANT, Constant(buffer))
+    assert report.open_clauses == ("3.a",)
+    measured, remedy = finding(report, "3.a")
+    assert "59,660 parameters, of which 54,000 are weights without nn.Parameter" in measured
+    assert "nn.Conv2d(60, r, 1)" in remedy
+
+
+class Twice(Skip):
+    """Uses one 3x3 layer at two places, once as a module and once by its weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = super().forward(x)
+        return functional.conv2d(self.down(self.up(self.down(x))), self.up.weight)
+
+
+def test_shared_layer_counts_once() -> None:
+    model = Twice(200, 20)  # 36,000 of the 42,400 parameters are used twice
+    assert check(VARIANT, model).holds
+    assert finding(check(VARIANT, model), "3.a")[0] == "42,400 parameters"
+
+
+class DeadBranch(nn.Module):
+    """Its 1x1 runs only where ``reach`` lets it, and its result counts only where it is used."""
+
+    def __init__(self, reach: str) -> None:
+        super().__init__()
+        self.stem, self.mix = nn.Conv2d(1, 32, 3), nn.Conv2d(32, 16, 3)
+        self.squeeze = nn.Conv2d(32, 8, 1)
+        self.reach = reach
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        if self.reach == "unused":
+            self.squeeze(x)
+        elif self.reach == "never" and x.shape[1] > 99:
+            return self.squeeze(x)
+        return self.mix(x)
+
+
+@pytest.mark.parametrize("reach", ["never", "unused"])
+def test_pointwise_that_does_not_reach_the_output_fails(reach: str) -> None:
+    report = check(VARIANT, DeadBranch(reach))
+    assert report.open_clauses == ("3.b",)
+    assert finding(report, "3.b")[1].startswith("squeeze: its result never reaches the output")
+
+
+class ChannelsLast(nn.Module):
+    """Reduces the channels by a Linear layer over the last axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.mix = nn.Conv2d(1, 32, 3), nn.Linear(32, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mix(self.stem(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "remedy"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 32, 3), nn.Conv2d(32, 8, 3)), "1: put nn.Conv2d(32, r, 1)"),
+        (nn.Sequential(nn.Conv2d(1, 32, 3), nn.Conv2d(32, 64, 1)), "1: it widens the maps"),
+        (nn.Sequential(nn.Conv2d(1, 32, 3), nn.Conv2d(32, 32, 1)), "1: it keeps the number"),
+        (nn.Sequential(nn.Conv2d(1, 8, 1), nn.Conv2d(8, 8, 3)), "0: it widens the maps; put a 1x1"),
+        (nn.Sequential(nn.Conv2d(1, 8, (1, 3))), "0: put nn.Conv2d(8, r, 1) with r < 8 behind"),
+        (ChannelsLast(), "stem: put nn.Conv2d(32, r, 1)"),
+    ],
+    ids=["3x3-reduces", "widens", "keeps", "from-one", "1x3", "linear"],
+)
+def test_other_reductions_fail(model: nn.Module, remedy: str) -> None:
+    report = check(VARIANT, model)
+    assert report.open_clauses == ("3.b",)
+    assert finding(report, "3.b")[1].startswith(remedy)
+
+
+def test_one_reducing_pointwise_among_others_is_enough() -> None:
+    layers = [nn.Conv2d(1, 8, 1), nn.Conv2d(8, 32, 1), nn.Conv2d(32, 4, 1)]
+    report = check(VARIANT, nn.Sequential(*layers))
+    assert report.holds
+    assert finding(report, "3.b")[0] == "2: 1x1 convolution, 32 -> 4 channels"
+
+
+def test_other_input_shape_is_free() -> None:
+    model = build(in_channels=3, num_classes=7)
+    assert check(VARIANT, model, input_shape=(3, 40, 24)).holds
+
+
+@pytest.mark.parametrize("width", [None, *range(1, 65, 7)], ids=str)
+def test_predicted_parameters_equal_numel(width: int | None) -> None:
+    counted = sum(parameter.numel() for parameter in build(bottleneck=width).parameters())
+    assert predict_parameters(width) == counted
+
+
+@pytest.mark.parametrize("sizes", [(64, 64, 3), (7, 31, 5), (128, 16, 3), (10, 10, 1)], ids=str)
+def test_break_even_by_trying_every_width(sizes: tuple[int, int, int]) -> None:
+    ins, outs, size = sizes
+    direct = nn.Conv2d(ins, outs, size, bias=False).weight.numel()
+    for width in range(1, ins + outs):
+        pair = nn.Conv2d(ins, width, 1, bias=False), nn.Conv2d(width, outs, size, bias=False)
+        saves = sum(conv.weight.numel() for conv in pair) < direct
+        assert saves is (width < predict_break_even(ins, outs, size))
+
+
+@pytest.mark.parametrize("rank", [1, 9, 16, 47])
+def test_kept_share_equals_singular_values(rank: int) -> None:
+    draws = torch.randn(20, 1152, 128, generator=torch.Generator().manual_seed(rank))
+    energy = torch.linalg.svdvals(draws).square()
+    share = (energy[:, : 2 * rank].sum(1) / energy.sum(1)).mean().item()
+    # a limit law: the share of one row in 1,152; the mean of 20 draws scatters by 0.0002
+    assert predict_kept_share(2 * rank, 1152, 128) == pytest.approx(share, abs=1 / 1152)
+
+
+@pytest.mark.parametrize("shape", [(576, 64), (64, 64), (1000, 10)], ids=str)
+def test_kept_share_equals_quadrature_of_marchenko_pastur(shape: tuple[int, int]) -> None:
+    rows, columns = shape
+    y = columns / rows
+    low, high = (1 - math.sqrt(y)) ** 2, (1 + math.sqrt(y)) ** 2
+    edges = np.linspace(high, low, 2_000_001)  # from the largest eigenvalue down
+    at = (edges[1:] + edges[:-1]) / 2
+    density = np.sqrt((high - at) * (at - low)) / (2 * math.pi * y * at) * (edges[0] - edges[1])
+    for rank in (1, columns // 4, columns // 2, columns - 1):
+        upto = int(np.searchsorted(density.cumsum(), rank / columns))
+        # midpoint rule; near 0 the density of a square matrix has a root singularity
+        share = float((density * at)[:upto].sum())
+        assert predict_kept_share(rank, rows, columns) == pytest.approx(share, abs=1e-4)
+
+
+def test_kept_share_grows_to_one() -> None:
+    shares = [predict_kept_share(rank, 576, 64) for rank in range(1, 65)]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_silent_share_equals_counting(width: int) -> None:
+    generator = torch.Generator().manual_seed(width)
+    position = torch.rand(30, generator=generator)
+    off = (torch.randn(40_000, width, 30, generator=generator) @ position <= 0).all(1)
+    p = predict_silent_share(width)
+    # independent draws: five standard errors of a share
+    assert off.double().mean().item() == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / 40_000))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_directions_equal_rank_of_the_gradient_of_a_linear_network(classes: int) -> None:
+    generator = torch.Generator().manual_seed(classes)
+    x = torch.randn(50, 8, 6, 6, generator=generator, dtype=torch.float64)
+    kernel = torch.randn(24, 8, 3, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    head = torch.randn(classes, 24, generator=generator, dtype=torch.float64)
+    logits = functional.conv2d(x, kernel).mean((2, 3)) @ head.T
+    labels = torch.randint(classes, (50,), generator=generator)
+    (gradient,) = torch.autograd.grad(functional.cross_entropy(logits, labels), kernel)
+    assert int(torch.linalg.matrix_rank(gradient.flatten(1))) == predict_directions(classes)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: build(bottleneck=0), r"bottleneck \(=0\) must be at least 1 channel; None leaves"),
+        (lambda: build(bottleneck=True), r"bottleneck \(=True\) must be at least 1 channel"),
+        (lambda: predict_parameters(0), r"bottleneck \(=0\) must be at least 1 channel"),
+        (lambda: predict_silent_share(-1), r"bottleneck \(=-1\) must be at least 1 channel"),
+        (lambda: predict_break_even(0, 4, 3), r"in_channels \(=0\) must be at least 1"),
+        (lambda: predict_break_even(4, 4, 0), r"kernel_size \(=0\) must be at least 1"),
+        (lambda: predict_kept_share(0, 9, 4), r"rank \(=0\), columns \(=4\) and rows \(=9\)"),
+        (lambda: predict_kept_share(2, 4, 9), r"in this order; transpose the matrix"),
+        (lambda: predict_directions(1), r"num_classes \(=1\) must be at least 2"),
+    ],
+    ids=["none", "bool", "P", "silent", "break-even", "kernel", "rank", "order", "classes"],
+)
+def test_bad_arguments_raise(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
