@@ -403,8 +403,8 @@ describe(fig, f"Singular values of the trained kernel drop at once, {drops}, nea
 plt.show()
 
 # %%
-# The dashed line is the prediction, between number :math:`K - 1` and number :math:`K`. Behind it the
-# trained kernel comes close to the fresh one: training hardly used these directions. Shares of
+# The dashed line is the prediction, between number :math:`K - 1` and number :math:`K`. Behind it
+# the trained kernel comes close to the fresh one: training hardly used these directions. Shares of
 # energy show what that means for a bottleneck.
 
 nine = budget.predict_directions(10)
