@@ -133,7 +133,9 @@ html_math_renderer = "mathml"
 html_permalinks_icon = "#"
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
-copybutton_selector = "div.highlight-Python pre, div.highlight-python pre, div.highlight-console pre"
+copybutton_selector = (
+    "div.highlight-Python pre, div.highlight-python pre, div.highlight-console pre"
+)
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
 

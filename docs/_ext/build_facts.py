@@ -86,7 +86,9 @@ class BuildFacts(SphinxDirective):
         if seeds:
             rows["Comparisons"] = f"{len(seeds)}, over {seeds[0]} to {seeds[-1]} seeds each"
         fields = (
-            nodes.field("", nodes.field_name("", name), nodes.field_body("", nodes.paragraph("", text)))
+            nodes.field(
+                "", nodes.field_name("", name), nodes.field_body("", nodes.paragraph("", text))
+            )
             for name, text in rows.items()
         )
         return [nodes.field_list("", *fields)]

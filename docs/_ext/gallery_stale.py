@@ -43,7 +43,9 @@ class StaleGallery:
 
     def before(self, app: Sphinx) -> None:
         """Make sphinx-gallery run what changed, and clean up after deleted scripts."""
-        extensions = [Path(__file__).with_name(f"gallery_{name}.py") for name in ("figures", "reset")]
+        extensions = [
+            Path(__file__).with_name(f"gallery_{name}.py") for name in ("figures", "reset")
+        ]
         for script, copy in _pages(app):
             digest = page_digest(app, script, extensions)
             self.digests[copy] = digest
@@ -72,7 +74,9 @@ def page_digest(app: Sphinx, script: Path, extensions: list[Path]) -> str:
     package = Path(app.srcdir).parent / app.config.gallery_stale_package
     digest = hashlib.sha256()
     for path in [script, *extensions, *sorted(import_closure(script, package))]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
+        digest.update(
+            path.name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n") + b"\0"
+        )
     facts = [f"{name} {version(name)}" for name in app.config.gallery_stale_libraries]
     facts += [f"python {platform.python_version()}"]
     facts += [f"quick {os.environ.get('SEMINAR_QUICK', '0') not in {'', '0'}}"]

@@ -19,16 +19,16 @@ def link_line(entries: list[list[str]], source: Path) -> str:
         "/" + (Path(target) / script).relative_to(source).with_suffix("").as_posix(): title
         for script, _, target, _, title in entries
     }
-    return "Used on: " + ", ".join(f":doc:`{_plain(pages[page])} <{page}>`" for page in sorted(pages))
+    return "Used on: " + ", ".join(
+        f":doc:`{_plain(pages[page])} <{page}>`" for page in sorted(pages)
+    )
 
 
 def _plain(title: str) -> str:
     return title.replace("`", "").replace("<", "").replace(">", "").replace("\\", "")
 
 
-def _add_line(
-    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
-) -> None:
+def _add_line(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     folder = app.config.sphinx_gallery_conf["backreferences_dir"]
     table = Path(app.srcdir, folder, "backreferences_all.json")
     if not table.is_file():
