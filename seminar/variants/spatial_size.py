@@ -18,7 +18,7 @@ import math
 from typing import Any, Literal, get_args
 
 import torch
-import torch.nn.functional as F  # noqa: N812  the name that torch's own documentation uses
+import torch.nn.functional as F
 from scipy import integrate, stats
 from torch import Tensor, nn
 
@@ -201,14 +201,21 @@ def _mean_square_of_largest(count: int) -> float:
 def predict_padding_change(mean_square: Tensor, *, channels: int = 32, bias: bool = True) -> float:
     r"""Return the relative change of the mean when a 3x3 convolution gets zero padding 1.
 
-    Averaged over PyTorch's default weights, the mean square of the pre-activation at :math:`p` is
-    proportional to :math:`1 + C \sum_{\text{taps } t} q(p + t)`, with the 1 for the bias and
-    :math:`q = 0` outside the map, for *any* input; the mean behind the ReLU goes with its root.
+    Given the convolution's input, and averaged over PyTorch's default weights of variance
+    :math:`1/(3\,\text{fan\_in})`, the sum over the taps at :math:`p` has the mean square
+    :math:`s^2 = \frac{C}{3\,\text{fan\_in}} \sum_t q(p + t)`, with :math:`q = 0` outside the map,
+    for *any* input. It is nearly normal, and the bias is uniform in :math:`\pm a`,
+    :math:`a^2 = 1/\text{fan\_in}`. The mean behind the ReLU is then
+
+    .. math::
+
+        \frac{(a^2 + s^2)\operatorname{erf}(a / s\sqrt 2) + 2 a s\,\varphi(a/s)}{4a}
+        \;\to\; \frac{s}{\sqrt{2\pi}} \quad (a \to 0).
 
     Args:
-        mean_square: Mean square over channels of the convolution's input by position, q, shape
-            ``(H, W)`` with both at least 3.
-        channels: Number of input channels, C.
+        mean_square: Mean over channels of the convolution's squared input, by position, q; shape
+            ``(..., H, W)`` with both at least 3, leading dimensions for inputs and networks.
+        channels: Number of input channels, C; ``fan_in`` is nine times as large.
         bias: Whether the convolution has biases.
 
     Returns:
@@ -218,19 +225,26 @@ def predict_padding_change(mean_square: Tensor, *, channels: int = 32, bias: boo
         ValueError: If ``mean_square`` has another shape or negative values, or no value above 0
             while there is no bias.
     """
-    if mean_square.ndim != 2 or min(mean_square.shape) < 3 or bool((mean_square < 0).any()):
+    sizes = mean_square.shape[-2:]
+    if len(sizes) < 2 or min(sizes) < 3 or bool((mean_square < 0).any()):
         raise ValueError(
-            "mean_square must be a map (H, W) of at least 3x3 without negative values, got shape "
-            f"{tuple(mean_square.shape)}; average the squares over inputs and channels"
+            "mean_square must be maps (..., H, W) of at least 3x3 without negative values, got "
+            f"shape {tuple(mean_square.shape)}; average the squares over the channels"
         )
-    q = mean_square.to(torch.float64)[None, None]
+    q = mean_square.to(torch.float64).reshape(-1, 1, *sizes)
     box = torch.ones(1, 1, 3, 3, dtype=torch.float64)
-    padded, valid = (
-        (int(bias) + channels * F.conv2d(q, box, padding=p)).sqrt().mean() for p in (1, 0)
-    )
+    spreads = [(channels / 3 * F.conv2d(q, box, padding=p)).sqrt() for p in (1, 0)]  # s/a
+    padded, valid = (_mean_behind_relu(s).mean() if bias else s.mean() for s in spreads)
     if not valid > 0:
         raise ValueError("mean_square must have a value above 0 inside, got none; add the bias")
     return float(padded / valid - 1)
+
+
+def _mean_behind_relu(spread: Tensor) -> Tensor:
+    """E ReLU(b + s X) of a uniform b in (-1, 1) and a standard normal X, times 4."""
+    s = spread.clamp(min=1e-9)
+    density = torch.exp(-0.5 / s**2) / math.sqrt(2 * math.pi)
+    return (1 + s**2) * torch.erf(1 / (s * math.sqrt(2))) + 2 * s * density
 
 
 def count_windows(size: int, *, kernel_size: int = 3, padding: int = 0) -> Tensor:
