@@ -1,0 +1,200 @@
+"""Variant 5: gradients through depth.
+
+Six or more bias-free convolutions, each followed by a ReLU, bring an image to ``(64, 8, 8)``. The
+gains of their weights fall from 3 to 1/3, and so the first layer has the smaller gradient: a
+layer's gradient is inversely proportional to the size of its own weights.
+
+References:
+    Glorot, Bengio (2010), "Understanding the difficulty of training deep feedforward neural
+    networks".
+    He, Zhang, Ren, Sun (2015), "Delving Deep into Rectifiers".
+    Du, Hu, Lee (2018), "Algorithmic Regularization in Learning Deep Homogeneous Models: Layers are
+    Automatically Balanced".
+    Yang, Pennington, Rao, Sohl-Dickstein, Schoenholz (2019), "A Mean Field Theory of Batch
+    Normalization".
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seminar.conditions import Variant
+from seminar.initialization import fan_in, kaiming_std, seeded
+from seminar.variants._gradient_depth_conditions import CONDITIONS, METRICS, first_to_last
+from seminar.variants._gradient_depth_laws import (
+    GradientLevels,
+    LayerStatistics,
+    predict_batch_norm_slope,
+    predict_first_to_last,
+    predict_gradients,
+    root_mean_square,
+    slope_per_layer,
+)
+
+__all__ = [
+    "METRICS",
+    "VARIANT",
+    "GradientDepthNet",
+    "GradientLevels",
+    "LayerStatistics",
+    "build",
+    "first_to_last",
+    "predict_batch_norm_slope",
+    "predict_first_to_last",
+    "predict_gradients",
+    "root_mean_square",
+    "slope_per_layer",
+]
+
+INPUT_SHAPE = (3, 32, 32)
+WIDTH = 64
+FIRST_GAIN = 3.0  # of the site's own network
+
+
+class GradientDepthNet(nn.Module):
+    """3x3 convolutions and ReLUs in turn; the first two have stride 2, the others stride 1.
+
+    Args:
+        depth: Number of convolutions, at least 2.
+        gains: Factor on He's standard deviation by layer, positive; None leaves the weights as
+            PyTorch draws them.
+        bias: Whether the convolutions have biases; they start at 0 where ``gains`` is given.
+        batch_norm: Whether a BatchNorm stands between each convolution and its ReLU.
+    """
+
+    def __init__(
+        self,
+        depth: int = 6,
+        *,
+        gains: Sequence[float] | None = None,
+        bias: bool = False,
+        batch_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        _require_depth(depth)
+        if gains is not None and (len(gains) != depth or not all(map(_is_positive, gains))):
+            raise ValueError(f"gains (={gains}) must be {depth} positive numbers, one per layer")
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for number in range(1, depth + 1):
+            channels, stride = (3 if number == 1 else WIDTH), (2 if number <= 2 else 1)
+            conv = nn.Conv2d(channels, WIDTH, 3, stride=stride, padding=1, bias=bias)
+            layers[f"conv{number}"] = conv
+            if batch_norm:
+                layers[f"norm{number}"] = nn.BatchNorm2d(WIDTH)
+            layers[f"relu{number}"] = nn.ReLU()
+        self.layers = nn.Sequential(layers)
+        self.gains = None if gains is None else tuple(gains)
+        if gains is not None:
+            self.reset_parameters()
+
+    @property
+    def convolutions(self) -> list[nn.Conv2d]:
+        """The convolutions, first to last."""
+        return [module for module in self.layers if isinstance(module, nn.Conv2d)]
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw normal weights with each layer's gain; set the biases to 0."""
+        for conv, statistics in zip(self.convolutions, self.statistics(), strict=True):
+            conv.weight.normal_(0.0, statistics.weight_std)
+            if conv.bias is not None:
+                conv.bias.zero_()
+
+    def statistics(self) -> list[LayerStatistics]:
+        """Return what each layer was drawn with (not what came out)."""
+        gains = self.gains or (None,) * len(self.convolutions)
+        return [
+            _statistics(conv, gain) for conv, gain in zip(self.convolutions, gains, strict=True)
+        ]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images ``(N, 3, 32, 32)`` to ``(N, 64, 8, 8)``."""
+        out: Tensor = self.layers(x)
+        return out
+
+
+def _statistics(conv: nn.Conv2d, gain: float | None) -> LayerStatistics:
+    inputs = fan_in(conv.weight)
+    torch_std = 1 / math.sqrt(3 * inputs)  # PyTorch draws from U(-b, b) with b = 1/sqrt(fan_in)
+    return LayerStatistics(
+        in_channels=conv.in_channels,
+        out_channels=conv.out_channels,
+        stride=conv.stride[0],
+        weight_std=torch_std if gain is None else gain * kaiming_std(inputs),
+        bias_std=torch_std if gain is None and conv.bias is not None else 0.0,
+    )
+
+
+def build(
+    seed: int = 0,
+    *,
+    first_gain: float | None = FIRST_GAIN,
+    gain: float = 1.0,
+    depth: int = 6,
+    bias: bool | None = None,
+    batch_norm: bool = False,
+) -> GradientDepthNet:
+    r"""Return the site's own network, or one of its relatives.
+
+    The gains (factors on He's standard deviation) run geometrically from ``gain * first_gain`` in
+    the first layer to ``gain / first_gain`` in the last, so that ``first_gain`` leaves the size of
+    the output alone: 3 is the site's network, 1 is He's, and values below 1 turn the order round.
+
+    Args:
+        seed: Seed of the weights.
+        first_gain: Gain of the first layer, positive; None for the weights that PyTorch draws.
+        gain: Factor on the weights of every layer, positive; 1 with PyTorch's own weights.
+        depth: Number of convolutions, at least 2.
+        bias: Whether there are biases; None for PyTorch's default with its own weights, and for
+            none with others.
+        batch_norm: Whether a BatchNorm stands between each convolution and its ReLU.
+
+    Returns:
+        The network, its weights drawn from ``seed`` alone.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+    _require_depth(depth)
+    if first_gain is None and gain != 1:
+        raise ValueError(f"gain (={gain}) must be 1 with PyTorch's own weights; pass first_gain=1")
+    for name, value in (("first_gain", first_gain), ("gain", gain)):
+        if value is not None and not _is_positive(value):
+            raise ValueError(f"{name} (={value}) must be a positive number; 1 gives He's weights")
+    gains = None
+    if first_gain is not None:
+        gains = (gain * np.geomspace(first_gain, 1 / first_gain, depth)).tolist()
+    with seeded(seed):
+        return GradientDepthNet(
+            depth,
+            gains=gains,
+            bias=first_gain is None if bias is None else bias,
+            batch_norm=batch_norm,
+        )
+
+
+def _is_positive(value: float) -> bool:
+    return value > 0 and math.isfinite(value)
+
+
+def _require_depth(depth: object) -> None:
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 2:
+        raise ValueError(f"depth (={depth!r}) must be a whole number, at least 2 convolutions")
+
+
+VARIANT = Variant(
+    number=5,
+    slug="gradient_depth",
+    title="Controlling gradients through depth",
+    question="Do gradients really vanish on their way back to the first layer?",
+    input_shape=INPUT_SHAPE,
+    conditions=CONDITIONS,
+    build=build,
+    batch_size=4,
+)
