@@ -238,9 +238,10 @@ class Viewing(nn.Module):
 def test_layout_is_channels_last_where_the_forward_allows_it(build, fast):
     layouts, model = [], build()
     places = [parameter.data_ptr() for parameter in model.parameters()]
-    hook = lambda m, x, y: layouts.append(y.is_contiguous(memory_format=torch.channels_last))  # noqa: E731
     convolution = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
-    with convolution.register_forward_hook(hook):
+    with convolution.register_forward_hook(
+        lambda m, x, y: layouts.append(y.is_contiguous(memory_format=torch.channels_last))
+    ):
         train(model, tiny_split(), epochs=1, lr=1e-3)
     assert layouts[-1] is fast
     assert [parameter.data_ptr() for parameter in model.parameters()] == places
