@@ -151,7 +151,7 @@ Comparisons(Comparison(name, law[name], row, 6) for name, row in zip(law, measur
 
 # %%
 # A law *holds* here if it lies inside the 95 % interval. Such an interval misses even an exact law
-# once in 20 times, so one miss in a long table would be no surprise.
+# one time in twenty, so one miss in a long table would be no surprise.
 #
 # MaxPool reports the peaks of a map, and noise has peaks. GAP reports the level, and the more
 # positions it averages, the less chance has a say.
@@ -163,19 +163,21 @@ Comparisons(Comparison(name, law[name], row, 6) for name, row in zip(law, measur
 # network is untrained. Guess: for which input does MaxPool raise the mean by the larger factor?
 
 torch.manual_seed(1)
-photos = photo_patches(4, 64, seed=0)
-inputs = {"noise": torch.randn(4, 3, 64, 64), "photo": (photos - photos.mean()) / photos.std()}
+photos = photo_patches(16, 64, seed=0)
+inputs = {"noise": torch.randn(16, 3, 64, 64), "photo": (photos - photos.mean()) / photos.std()}
 with torch.no_grad():
     feature = {name: net.features(x) for name, x in inputs.items()}
     largest = {name: net.max_pool(x) for name, x in feature.items()}
     output = {name: net.average_pool(x) for name, x in largest.items()}
-index = {"noise": 0, "photo": photos.std((1, 2, 3)).argmax().item()}  # the patch with most contrast
+index = {"noise": 0, "photo": photos.std((2, 3)).mean(1).argmax().item()}  # most contrast
 strongest = feature["photo"][index["photo"]].mean((1, 2)).argsort(descending=True)[:2].tolist()
 
 # %%
-# Two channels, for noise and for a photograph, all on one scale. From top to bottom: F, its
-# MaxPool, and the network's output, which averages MaxPool over 2x2 bins.
+# The patch with the most contrast, and the two channels that answer it most strongly. Everything
+# is on one scale. From top to bottom: F, its MaxPool, and the network's output, which averages
+# MaxPool over 2x2 bins.
 
+# sphinx_gallery_thumbnail_number = 2
 columns = [(name, channel) for name in inputs for channel in strongest]
 tiles = [s[name][index[name], c] for s in (feature, largest, output) for name, c in columns]
 titles = [f"mean {tile.mean():.2f}" for tile in tiles]
@@ -185,7 +187,8 @@ fig, axes = plt.subplots(3, 4, figsize=(6.4, 5.6))
 feature_maps(axes, tiles, titles=titles, label="activation")
 for ax, name in zip(axes[:, 0], ("F", "MaxPool", "output"), strict=True):
     ax.text(-0.08, 0.5, name, rotation=90, ha="right", va="center", transform=ax.transAxes)
-fig.suptitle(f"Channel {strongest[0]}: MaxPool multiplies by {factor[0]:.2f} and {factor[2]:.2f}")
+a, b = factor[0], factor[2]
+fig.suptitle(f"MaxPool multiplies channel {strongest[0]} by {a:.2f} (noise), {b:.2f} (photo)")
 describe(
     fig,
     "Feature maps of two channels on one colour scale; rows F, MaxPool, output. Noise is grainy: "
