@@ -72,7 +72,7 @@ def _border_remedy(graph: Graph, objections: dict[int, str]) -> str:
     for node in graph.convolutions:
         if "by hand" in objections[node.index]:
             (by, *_) = _padded_by_hand(graph, node)
-            return f"{node.where}: remove its padding ({_name_padding(by, node)})"
+            return f"{node.where}: remove the padding of its input ({_name_padding(by, node)})"
     wide = [n for n in graph.of_kind("conv") if max(_spans(n)) > max(_settings(n, "stride"))]
     if wide:
         return f"{wide[-1].where}: set padding=0, and size the layers before it to end in 16x16"
@@ -115,7 +115,8 @@ def _name_padding(by: Node, node: Node) -> str:
         mode = by.options.get("mode", "constant")
         if by.module == node.module and by.module:
             return f"padding_mode={mode!r} with padding {_short(by.options['pad'])}"
-        return f"{by.where}, {mode} padding {_short(by.options['pad'])}"
+        where = f"at {by.module}" if by.module else "in forward()"
+        return f"{by.function} {where}, mode {mode!r}, by {_short(by.options['pad'])}"
     return f"{by.where}, which enlarges the map"
 
 
