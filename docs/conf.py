@@ -10,9 +10,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
 import build_facts  # noqa: E402
-from sphinx.util.inspect import TypeAliasForwardRef  # noqa: E402
-
 from sphinx.application import Sphinx  # noqa: E402
+from sphinx.util.inspect import TypeAliasForwardRef  # noqa: E402
 
 import seminar  # noqa: E402
 

@@ -1,13 +1,12 @@
 """State on every page which build it belongs to: commit, date, versions and tier.
 
-The template ``_templates/page.html`` prints the variable ``build_facts`` that this extension adds
-to the page context::
+The template ``_templates/page.html`` prints the variable ``build_facts`` of the page context::
 
     Commit 1a2b3c4 of 2026-11-24 · torch 2.13.0 · Sphinx 9.0.4 · Python 3.11.7 · full tier
 
 The directive ``build-facts`` lists the same on a text page, with the number of comparisons and
-the seeds behind them. The date is that of ``SOURCE_DATE_EPOCH``, else that of the commit, so that two builds of one
-commit agree.
+the seeds behind them. The date is that of ``SOURCE_DATE_EPOCH``, else that of the commit, so that
+two builds of one commit agree.
 """
 
 from __future__ import annotations
@@ -78,9 +77,10 @@ class BuildFacts(SphinxDirective):
         self.env.note_dependency(str(Path(self.env.doctreedir, "records.json")))
         records = self.env.seminar_records.values()  # type: ignore[attr-defined]
         seeds = sorted(row["seeds"] for record in records for row in record["results"])
+        versions = f"torch {facts['torch']}, Sphinx {facts['sphinx']}, Python {facts['python']}"
         rows = {
             "Commit": f"{facts['commit']} of {facts['date']}",
-            "Versions": f"torch {facts['torch']}, Sphinx {facts['sphinx']}, Python {facts['python']}",
+            "Versions": versions,
             "Tier": f"{facts['tier']}; one thread, on the CPU",
         }
         if seeds:

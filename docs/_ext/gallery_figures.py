@@ -121,12 +121,11 @@ def _lighten(artist: Artist) -> None:
     if isinstance(artist, AxesImage):
         if max(artist.get_size()) <= SMALL_IMAGE:
             artist.set_interpolation("none")
-    elif isinstance(artist, QuadMesh):
-        artist.set_rasterized(True)
-    elif (isinstance(artist, Collection) and len(artist.get_offsets()) > MANY) or (
-        isinstance(artist, Line2D) and len(artist.get_xdata()) > 5 * MANY
-    ):
-        artist.set_rasterized(True)
+    elif isinstance(artist, Line2D):
+        artist.set_rasterized(len(artist.get_xdata()) > 5 * MANY)
+    elif isinstance(artist, Collection):
+        many = isinstance(artist, QuadMesh) or len(artist.get_offsets()) > MANY
+        artist.set_rasterized(many)
 
 
 def _save(fig: Figure, path: Path, alt: str) -> None:

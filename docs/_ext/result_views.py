@@ -10,8 +10,8 @@
     :first:
     ```
 
-Inline, {variant}`2` links to the page of variant 2 by its title (plain text while the page does
-not exist). ``variant-cards`` makes a card for each page with a record: question, figure, answer, link.
+``variant-cards`` makes a card for each page with a record: question, figure, answer, link. Inline,
+the role ``variant`` links to the page of a variant by number, where the page exists.
 ``variant-figure`` repeats the chosen figure of a variant's page. ``scoreboard`` lists every
 comparison by variant, identities apart; with ``:first:`` it shows one row a variant and folds the
 rest. All of them read what ``gallery_records`` kept, so nobody types a result.

@@ -1,0 +1,143 @@
+"""The rules for gallery scripts that their text shows; that they run is the build's part."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+import sys
+
+import pytest
+from conftest import ROOT
+from sphinx_gallery.py_source_parser import split_code_and_text_blocks
+
+SCRIPTS = sorted((ROOT / "gallery").rglob("*.py"))
+HARD_LIMIT = 25  # lines of one cell
+ROLES = re.compile(r":(?!math:|eq:)[a-z:]+:`")  # the notebook shows other roles raw
+
+pytestmark = pytest.mark.skipif(not SCRIPTS, reason="no gallery script")
+every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+
+
+def blocks(script):
+    return split_code_and_text_blocks(str(script))[1]
+
+
+def cells(script):
+    return [block for block in blocks(script) if block.type == "code"]
+
+
+def code_lines(cell):
+    lines = [line.strip() for line in cell.content.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def tree(script):
+    return ast.parse(script.read_text(encoding="utf-8"))
+
+
+def calls(script):
+    return {ast.unparse(node.func) for node in ast.walk(tree(script)) if isinstance(node, ast.Call)}
+
+
+@every_script
+def test_script_starts_with_a_title(script):
+    lines = (ast.get_docstring(tree(script)) or "").strip().splitlines()
+    assert len(lines) > 2
+    assert set(lines[1]) == {"="}
+    assert len(lines[1]) >= len(lines[0])
+
+
+@every_script
+def test_script_name_belongs_to_a_variant(script):
+    number, slug = re.fullmatch(r"variant_(\d)_(\w+)", script.stem).groups()
+    assert (ROOT / "seminar" / "variants" / f"{slug}.py").is_file()
+    assert f"seminar.variants.{slug}" in script.read_text(encoding="utf-8").replace(
+        f"seminar.variants import {slug}", f"seminar.variants.{slug}"
+    )
+    assert number in "123456"
+
+
+def test_script_names_are_unique_in_all_folders():
+    assert len({script.name for script in SCRIPTS}) == len(SCRIPTS)
+
+
+@every_script
+def test_script_runs_on_one_thread(script):
+    assert "torch.set_num_threads(1)" in script.read_text(encoding="utf-8")
+
+
+@every_script
+def test_script_draws_nothing_from_an_unseeded_source(script):
+    legacy = {name for name in calls(script) if re.match(r"np\.random\.(?!default_rng)", name)}
+    unseeded = re.findall(r"(?:default_rng|RandomState)\(\s*\)", script.read_text(encoding="utf-8"))
+    assert not legacy | set(unseeded)
+
+
+@every_script
+def test_script_imports_installed_packages_only(script):
+    allowed = {"matplotlib", "numpy", "scipy", "seminar", "sklearn", "torch", "tqdm"}
+    imported = {
+        name.partition(".")[0]
+        for node in ast.walk(tree(script))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or "."]
+        )
+    }
+    assert imported <= allowed | set(sys.stdlib_module_names)
+
+
+@every_script
+def test_script_passes_its_own_variant_and_not_the_registry(script):
+    assert "VARIANTS" not in {
+        node.id for node in ast.walk(tree(script)) if isinstance(node, ast.Name)
+    }
+
+
+@every_script
+def test_cell_is_short(script):
+    long = {cell.lineno: len(code_lines(cell)) for cell in cells(script)}
+    assert not {line: size for line, size in long.items() if size > HARD_LIMIT}
+
+
+@every_script
+def test_text_stands_between_code_cells(script):
+    kinds = [block.type for block in blocks(script)]
+    assert ("code", "code") not in set(itertools.pairwise(kinds))
+
+
+@every_script
+def test_text_reads_well_in_the_notebook(script):
+    text = "\n".join(block.content for block in blocks(script) if block.type == "text")
+    assert not ROLES.findall(text)
+    assert "list-table::" not in text
+    assert r"\begin{align" not in text.replace(r"\begin{aligned", "")
+
+
+@every_script
+def test_every_figure_has_alternative_text(script):
+    source = script.read_text(encoding="utf-8")
+    figures = len(re.findall(r"plt\.(?:subplots|figure|subplot_mosaic)\(", source))
+    described = len(re.findall(r"\b(?:describe|set_label)\(", source))
+    assert described >= figures
+
+
+@every_script
+def test_page_shows_what_every_page_must(script):
+    names = {
+        node.id if isinstance(node, ast.Name) else node.attr
+        for node in ast.walk(tree(script))
+        if isinstance(node, ast.Name | ast.Attribute)
+    }
+    wanted = {"check", "layer_table", "Comparison", "Answer", "seeds"}
+    assert not wanted - names
+
+
+@every_script
+@pytest.mark.parametrize("title", ["Takeaways", "Exercises", "References"])
+def test_page_has_its_closing_sections(script, title):
+    text = "\n".join(block.content for block in blocks(script) if block.type == "text")
+    assert re.search(rf"^{title}.*\n[-^~=]{{4,}}$", text, re.MULTILINE)
