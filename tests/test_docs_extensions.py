@@ -1,0 +1,458 @@
+"""The local Sphinx extensions in docs/_ext, each by what a reader or author would notice."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from io import StringIO
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import gallery_figures
+import gallery_records
+import gallery_stale
+import html_cures
+import local_inventories
+import mathml
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from docutils import nodes
+from gallery_reset import reset_torch
+from import_closure import import_closure
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.util.inventory import InventoryFile
+from used_on_pages import link_line
+
+from seminar.evidence import Answer, Comparison
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture
+def figure():
+    """A figure that says what it shows."""
+    fig, ax = plt.subplots(figsize=(3, 2))
+    ax.plot([0, 1], [0, 1], color="#0072B2", label="base")
+    ax.set(xlabel="width, px", ylabel="mean", title="Rises")
+    fig.set_label("The mean rises from 0 to 1.")
+    yield fig
+    plt.close("all")
+
+
+def build(folder, files, *extensions, **settings):
+    """Build a small site with some of our extensions and return its warnings."""
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "conf.py").write_text("", encoding="utf-8")
+    warnings = StringIO()
+    overrides = {"extensions": list(extensions), "html_theme": "basic", **settings}
+    places = (folder, folder, folder / "out", folder / "doctrees")
+    app = Sphinx(*map(str, places), "html", overrides, status=None, warning=warnings)
+    app.build()
+    return warnings.getvalue()
+
+
+# -- gallery_figures -----------------------------------------------------------------------------
+
+
+def test_figure_is_saved_for_both_themes_with_its_text(figure, tmp_path):
+    light, dark = tmp_path / "a.svg", tmp_path / "a_dark.svg"
+    gallery_figures.save_pair(figure, light, dark, "rises & falls")
+    for path in (light, dark):
+        root = ElementTree.parse(path).getroot()
+        assert root.findtext(".//{http://purl.org/dc/elements/1.1/}title") == "rises & falls"
+        assert not root.findall(f".//{SVG}text")  # text is drawn: no font to fetch
+    assert "stroke: #0072b2" in dark.read_text(encoding="utf-8").lower()
+    assert light.read_bytes() != dark.read_bytes()
+
+
+def test_figure_is_saved_with_the_same_bytes_again(tmp_path):
+    saved = []
+    for _ in range(2):
+        fig, ax = plt.subplots()
+        ax.hist([1, 2, 2, 3])
+        for name in ("a.svg", "a_dark.svg"):
+            (tmp_path / name).unlink(missing_ok=True)
+        gallery_figures.save_pair(fig, tmp_path / "a.svg", tmp_path / "a_dark.svg", "text")
+        saved.append((tmp_path / "a.svg").read_bytes() + (tmp_path / "a_dark.svg").read_bytes())
+        plt.close(fig)
+    assert saved[0] == saved[1]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        pytest.param(lambda fig: fig.set_label(""), "no alternative text", id="no-alt"),
+        pytest.param(lambda fig: fig.axes[0].set_xlabel(""), "no x-label", id="no-x"),
+        pytest.param(lambda fig: fig.axes[0].set_ylabel(""), "no y-label", id="no-y"),
+        pytest.param(
+            lambda fig: fig.colorbar(fig.axes[0].imshow(np.eye(2))), "no label", id="no-bar"
+        ),
+    ],
+)
+def test_figure_that_does_not_explain_itself_is_refused(figure, tmp_path, spoil, message):
+    spoil(figure)
+    variables = {
+        "src_file": "variant_1_x.py",
+        "image_path_iterator": iter([str(tmp_path / "sphx_glr_x_001.png")]),
+    }
+    with pytest.raises(ExtensionError, match=rf"variant_1_x\.py: figure 001: .*{message}"):
+        gallery_figures.scraper(None, variables, {"src_dir": str(tmp_path)})
+    assert not plt.get_fignums()
+
+
+def test_scraper_writes_two_images_with_escaped_text_and_size(figure, tmp_path):
+    figure.set_label("a\nb")
+    (tmp_path / "images").mkdir()
+    variables = {
+        "src_file": "variant_1_x.py",
+        "image_path_iterator": iter([str(tmp_path / "images" / "sphx_glr_x_001.png")]),
+    }
+    rst = gallery_figures.scraper(None, variables, {"src_dir": str(tmp_path)})
+    assert rst.count(".. image:: /images/sphx_glr_x_001") == 2
+    assert rst.count(":alt: a b\n") == rst.count(":width: 300\n") == 2
+    assert rst.count("only-light") == rst.count("only-dark") == 1
+
+
+@pytest.mark.parametrize("hide", ["off", "no_ticks", "shared", "sup"])
+def test_axes_without_a_need_for_labels_are_accepted(hide):
+    fig, (first, second) = plt.subplots(2, 1, sharex=hide == "shared")
+    fig.set_label("text")
+    first.set(xlabel="x", ylabel="y")
+    second.set_ylabel("y")
+    if hide == "off":
+        second.set_axis_off()
+    elif hide == "no_ticks":
+        second.set_xticks([])
+    elif hide == "sup":
+        fig.supxlabel("x")
+    assert gallery_figures.find_problems(fig) == []
+    plt.close(fig)
+
+
+@pytest.mark.parametrize(
+    ("colour", "expected"),
+    [("black", 0.90), ("white", 0.08), ("none", None), ("#0072B2", None), ((0, 0, 0, 0), None)],
+    ids=["black", "white", "none", "blue", "transparent"],
+)
+def test_only_visible_neutral_colours_turn_round(colour, expected):
+    turned = gallery_figures.turned(colour)
+    assert (turned is None) if expected is None else np.allclose(turned[0, :3], expected)
+
+
+def test_artist_marked_keep_keeps_its_colour(figure):
+    text = figure.axes[0].text(0, 0, "on a bar", color="white", gid="keep")
+    gallery_figures.turn_neutral_colours(text)
+    assert text.get_color() == "white"
+
+
+def test_heavy_scatter_is_rasterized_and_small_image_kept_as_pixels(figure, tmp_path):
+    cloud = figure.axes[0].scatter(*np.zeros((2, 3000)))
+    image = figure.axes[0].imshow(np.eye(8))
+    gallery_figures.save_pair(figure, tmp_path / "a.svg", tmp_path / "b.svg", "")
+    assert cloud.get_rasterized()
+    assert image.get_interpolation() == "none"
+    assert (tmp_path / "a.svg").stat().st_size < 100_000  # 3,000 vector points took 450 kB
+
+
+# -- gallery_reset -------------------------------------------------------------------------------
+
+
+def test_reset_undoes_what_a_script_left_behind():
+    torch.set_default_dtype(torch.float64)
+    torch.set_grad_enabled(False)
+    reset_torch({}, None)
+    first = torch.rand(2)
+    reset_torch({}, None)
+    assert first.dtype == torch.float32
+    assert torch.is_grad_enabled()
+    assert torch.equal(first, torch.rand(2))
+    assert torch.get_num_threads() == 1
+
+
+# -- gallery_records -----------------------------------------------------------------------------
+
+
+def comparison(law="law"):
+    return Comparison(law, 1.0, [0.9, 1.1], 1)
+
+
+def test_record_keeps_comparisons_and_answers(tmp_path):
+    script = tmp_path / "variants" / "variant_1_weight_variance.py"
+    script.parent.mkdir()
+    gallery_records.write_record(script, [comparison(), Answer("Yes.", 1)])
+    (docname, record), *others = gallery_records.read_records(tmp_path, ["variants"]).items()
+    assert (docname, others) == ("variants/variant_1_weight_variance", [])
+    assert record["answers"] == ["Yes."]
+    assert record["results"] == [json.loads(json.dumps(comparison().to_dict()))]
+
+
+def test_record_refuses_two_comparisons_of_one_name(tmp_path):
+    with pytest.raises(ExtensionError, match=r"x\.py shows two comparisons named \['law-law'\]"):
+        gallery_records.write_record(tmp_path / "x.py", [comparison(), comparison()])
+
+
+def test_unchanged_file_keeps_its_time(tmp_path):
+    path = tmp_path / "results.json"
+    gallery_records.write_if_changed(path, [1])
+    before = path.stat().st_mtime_ns
+    gallery_records.write_if_changed(path, [1])
+    assert path.stat().st_mtime_ns == before
+    gallery_records.write_if_changed(path, [2])
+    assert json.loads(path.read_text(encoding="utf-8")) == [2]
+
+
+# -- import_closure and gallery_stale ------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A package with a lazy top, an instrument, and a script in a gallery beside the docs."""
+    files = {
+        "lib/__init__.py": "if 0:\n    from lib.tool import measure\n",
+        "lib/tool.py": "def measure():\n    from lib.sub import deep\n",
+        "lib/other.py": "",
+        "lib/sub/__init__.py": "from lib import other\n",
+        "lib/sub/deep.py": "from . import twin\n",
+        "lib/sub/twin.py": "",
+        "gallery/page.py": "from lib.tool import measure\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "docs").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("from lib.tool import measure", "lib tool sub deep twin"),
+        ("from lib import measure", "lib tool sub deep twin"),
+        ("import lib\nlib.measure()", "lib tool sub deep twin"),
+        ("def f():\n    import lib.other", "lib other"),
+        ("from lib import other", "lib other"),
+        ("import numpy", ""),
+    ],
+    ids=["module", "re-export", "attribute", "inside-function", "submodule", "third-party"],
+)
+def test_closure_holds_what_the_script_depends_on(project, script, expected):
+    (project / "gallery/page.py").write_text(script, encoding="utf-8")
+    found = import_closure(project / "gallery/page.py", project / "lib")
+    names = {path.stem if path.stem != "__init__" else path.parent.name for path in found}
+    assert names == set(expected.split())
+
+
+def gallery_app(project):
+    conf = {"examples_dirs": ["../gallery"], "gallery_dirs": ["pages"]}
+    config = SimpleNamespace(
+        sphinx_gallery_conf=conf,
+        gallery_stale_package="lib",
+        gallery_stale_libraries=["numpy"],
+        gallery_stale_outputs=[".record.json"],
+    )
+    return SimpleNamespace(srcdir=project / "docs", outdir=project / "html", config=config)
+
+
+def run_gallery(project, *, fail=False):
+    """Do what one build does, with sphinx-gallery played by hand; return what was run."""
+    state, app = gallery_stale.StaleGallery(), gallery_app(project)
+    state.before(app)
+    (project / "docs/pages").mkdir(exist_ok=True)
+    for docname in state.rerun:
+        page = project / "docs" / docname
+        endings = [".py", ".rst", ".record.json"] + ([] if fail else [".py.md5"])
+        for ending in endings:
+            page.with_suffix(ending).write_text("", encoding="utf-8")
+    state.after(app)
+    return state.rerun
+
+
+def test_unchanged_page_is_not_run_again(project):
+    assert run_gallery(project) == {"pages/page"}
+    assert run_gallery(project) == set()
+
+
+@pytest.mark.parametrize(
+    ("changed", "runs"),
+    [("lib/sub/twin.py", True), ("gallery/page.py", True), ("lib/other.py", False)],
+    ids=["deep-module", "script", "unrelated"],
+)
+def test_page_is_run_when_what_it_imports_changed(project, changed, runs):
+    run_gallery(project)
+    with (project / changed).open("a", encoding="utf-8") as file:
+        file.write("\n# changed\n")
+    assert bool(run_gallery(project)) is runs
+
+
+def test_page_is_run_when_the_tier_changed(project, monkeypatch):
+    monkeypatch.setenv("SEMINAR_QUICK", "0")
+    run_gallery(project)
+    monkeypatch.setenv("SEMINAR_QUICK", "1")
+    assert run_gallery(project) == {"pages/page"}
+
+
+@pytest.mark.parametrize("ending", [".record.json", ".rst", ".py.md5"])
+def test_page_is_run_when_an_output_is_missing(project, ending):
+    run_gallery(project)
+    (project / "docs/pages/page").with_suffix(ending).unlink()
+    assert run_gallery(project) == {"pages/page"}
+
+
+def test_failed_page_is_run_until_it_succeeds(project):
+    assert run_gallery(project, fail=True) == {"pages/page"}
+    assert run_gallery(project, fail=True) == {"pages/page"}
+    assert run_gallery(project) == {"pages/page"}
+    assert run_gallery(project) == set()
+
+
+def test_deleted_script_leaves_nothing_behind(project):
+    run_gallery(project)
+    leftovers = [
+        project / "docs/pages/images/sphx_glr_page_001_dark.svg",
+        project / "html/pages/page.html",
+        project / "html/_images/sphx_glr_page_001.svg",
+        project / "html/_downloads/abc/page.ipynb",
+    ]
+    neighbour = project / "html/_images/sphx_glr_page_two_001.svg"
+    for path in [*leftovers, neighbour]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("", encoding="utf-8")
+    (project / "gallery/page.py").unlink()
+    run_gallery(project)
+    remaining = [path for path in project.glob("docs/pages/*") if path.is_file()]
+    assert not remaining + [path for path in leftovers if path.exists()]
+    assert neighbour.exists()
+
+
+# -- mathml --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("latex", "expected"),
+    [
+        ("a &= b", r"\begin{aligned}a &= b\end{aligned}"),
+        (r"a \\ b", r"\begin{aligned}a \\ b\end{aligned}"),
+        (r"\begin{align*}a &= b\end{align*}", r"\begin{aligned}a &= b\end{aligned}"),
+        (r"\begin{equation}a\end{equation}", "a"),
+        (r"50 \%", r"50 \%"),
+        (r"\&", r"\&"),
+    ],
+)
+def test_display_carries_no_number_of_its_own(latex, expected):
+    assert mathml.display_source(latex) == expected
+
+
+def test_formulas_become_mathml_and_can_be_focused(tmp_path):
+    text = (
+        "T\n=\n\nInline :math:`\\frac{2}{n}`, see :eq:`law`.\n\n.. math:: a = b\n   :label: law\n"
+    )
+    warnings = build(tmp_path / "site", {"index.rst": text}, "mathml", html_math_renderer="mathml")
+    page = (tmp_path / "site/out/index.html").read_text(encoding="utf-8")
+    assert warnings == ""
+    assert '<span class="math"><math><mfrac>' in page
+    assert '<div class="math" tabindex="0" id="equation-law"><math display="block">' in page
+    assert '<span class="eqno">(1)' in page
+    assert page.count('id="equation-law"') == 1
+
+
+def test_formula_that_cannot_be_read_is_reported_where_it_stands(tmp_path):
+    text = "T\n=\n\n.. math:: \\nonsense{\n"
+    warnings = build(tmp_path / "site", {"index.rst": text}, "mathml", html_math_renderer="mathml")
+    assert re.search(r"index\.rst:4: WARNING: math-core cannot read", warnings)
+
+
+# -- fold_answers --------------------------------------------------------------------------------
+
+
+def test_answer_is_folded_with_its_id_inside_and_left_out_of_the_contents(tmp_path):
+    text = (
+        "T\n=\n\nQ\n-\n\nAsk.\n\nAnswer to 1\n-----------\n\nSixty-eight.\n\nNext\n----\n\nMore.\n"
+    )
+    build(tmp_path / "site", {"index.rst": text + "\n.. contents::\n"}, "fold_answers")
+    page = (tmp_path / "site/out/index.html").read_text(encoding="utf-8")
+    folded = re.search(r"<details.*?</details>", page, re.DOTALL)[0]
+    assert "<summary>Answer to 1</summary>" in folded
+    assert 'id="answer-to-1"' in folded.partition("</summary>")[2]
+    assert "Sixty-eight" in folded
+    assert "More." not in folded
+    assert page.count("Answer to 1") == 1
+
+
+# -- local_inventories ---------------------------------------------------------------------------
+
+
+def test_name_list_is_a_valid_inventory():
+    names = "# comment\n\ntorch.Tensor py:class 1 tensors.html#$ -\n"
+    inventory = InventoryFile.loads(local_inventories.pack("torch", names), uri="https://x").data
+    assert inventory["py:class"]["torch.Tensor"].uri == "https://x/tensors.html#torch.Tensor"
+
+
+@pytest.mark.parametrize("name", ["matplotlib", "numpy", "python", "torch"])
+def test_checked_in_name_lists_parse_line_by_line(root, name):
+    text = (root / f"docs/inventories/{name}.txt").read_text(encoding="utf-8")
+    wanted = [line for line in text.splitlines() if line and not line.startswith("#")]
+    body = zlib.decompress(local_inventories.pack(name, text).split(b"\n", 4)[4]).decode()
+    pattern = re.compile(r"\S+ py:(class|data|exception|function|module) 1 \S+ \S+")
+    assert body.splitlines() == wanted
+    assert not [line for line in wanted if not pattern.fullmatch(line)]
+    assert len({line.split()[0] for line in wanted}) == len(wanted)
+
+
+# -- html_cures, used_on_pages, build_facts, result_views ----------------------------------------
+
+
+def test_scrolling_boxes_can_be_focused_once():
+    body = '<pre>a</pre><pre tabindex="0">b</pre><div class="table-wrapper docutils">c</div>'
+    cured = html_cures.make_focusable(html_cures.make_focusable(body))
+    assert cured.count("tabindex") == 3
+    assert '<div tabindex="0" class="table-wrapper docutils">' in cured
+
+
+def test_gallery_grid_is_replaced_and_the_rest_stays():
+    grid = '.. raw:: html\n\n    <div class="sphx-glr-thumbnails">\n\nx\n\n'
+    source = f"T\n=\n\n{grid}.. toctree::\n   :hidden:\n\n   /a\n"
+    expected = "T\n=\n\n.. variant-cards::\n\n.. toctree::\n   :hidden:\n\n   /a\n"
+    assert html_cures.replace_grid(source) == expected
+
+
+def test_use_is_listed_once_a_page_in_their_order(tmp_path):
+    target = str(tmp_path / "variants")
+    entries = [[f"{name}.py", "", target, "", f"Title {name}"] for name in ("b", "a", "a")]
+    expected = "Used on: :doc:`Title a </variants/a>`, :doc:`Title b </variants/b>`"
+    assert link_line(entries, tmp_path) == expected
+
+
+def test_build_facts_use_the_given_date(root, monkeypatch):
+    import build_facts
+
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    monkeypatch.setenv("SEMINAR_QUICK", "1")
+    facts = build_facts.collect(root)
+    assert facts["date"] == "1970-01-01"
+    assert facts["tier"] == "quick"
+
+
+def test_build_facts_do_without_a_repository(tmp_path, monkeypatch):
+    import build_facts
+
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert build_facts.collect(tmp_path)["commit"] == "unknown"
+
+
+def test_scoreboard_row_shows_the_record_and_links_to_it():
+    import result_views
+
+    record = {**comparison().to_dict(), "record_page": "variants/x"}
+    table = result_views.table([record])
+    cells = [entry.astext() for entry in table.findall(nodes.entry)][6:]
+    assert cells[:2] == ["1", "law"]
+    assert cells[-2:] == ["2", "\N{CHECK MARK} holds"]
+    (link,) = table.findall(nodes.reference)
+    assert (link["record_page"], link["record_anchor"]) == ("variants/x", "law-law")
