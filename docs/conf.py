@@ -165,9 +165,7 @@ if repository_url:
         "source_directory": "docs/",
     }
 if build_facts.quick_tier():
-    html_theme_options["announcement"] = (
-        "Quick tier: this build used few seeds, so its intervals are wide."
-    )
+    html_theme_options["announcement"] = "Quick tier: few seeds, wide intervals"
 
 # -- Repairs -------------------------------------------------------------------------------------
 

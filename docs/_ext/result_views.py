@@ -130,16 +130,16 @@ class Scoreboard(_View):
         identities = [row for row in rows if row["kind"] != "prediction"]
         if not rows:
             return []
+        everything = _by_variant(laws) + _titled("Identities", identities)
         if "first" not in self.options:
-            return _titled("Predictions", laws) + _titled("Identities", identities)
+            return everything
         first = list({row["variant"]: row for row in reversed(laws)}.values())[::-1]
         summary = f"All {len(laws)} predictions and {len(identities)} identities"
         start = f'<details class="answer-fold"><summary>{summary}</summary><div>'
         return [
             table(first),
             nodes.raw("", start, format="html"),
-            *_titled("Predictions", laws),
-            *_titled("Identities", identities),
+            *everything,
             nodes.raw("", "</div></details>", format="html"),
         ]
 
@@ -159,6 +159,12 @@ class VariantPage(SphinxRole):
         )
         link["refdoc"] = self.env.docname
         return [link], []
+
+
+def _by_variant(rows: list[dict[str, Any]]) -> list[nodes.Node]:
+    numbers = sorted({row["variant"] for row in rows})
+    groups = {number: [row for row in rows if row["variant"] == number] for number in numbers}
+    return [node for number in numbers for node in _titled(f"Variant {number}", groups[number])]
 
 
 def _titled(title: str, rows: list[dict[str, Any]]) -> list[nodes.Node]:
@@ -183,7 +189,13 @@ def _row(row: dict[str, Any]) -> nodes.row:
     measured = estimate.format(row["unit"])
     texts = (shown.format_predicted(), measured, str(row["seeds"]), verdict)
     cells = [_cell(nodes.Text(str(row["variant"]))), _cell(law)]
-    return nodes.row("", *cells, *(_cell(nodes.Text(text)) for text in texts))
+    cells += [_cell(nodes.Text(text)) for text in texts[:-1]]
+    return nodes.row("", *cells, _cell(nodes.inline("", texts[-1], classes=[verdict_class(row)])))
+
+
+def verdict_class(row: dict[str, Any]) -> str:
+    """Return the class that colours a verdict."""
+    return "verdict-holds" if row["holds"] else "verdict-disagrees"
 
 
 def _cell(content: nodes.Node) -> nodes.entry:
