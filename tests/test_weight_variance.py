@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from itertools import pairwise
 
 import pytest
 import torch
@@ -30,9 +31,7 @@ def with_variances(model: nn.Module, *layers: nn.Module) -> nn.Module:
 
 
 def sequential() -> nn.Module:
-    convs = [
-        nn.Conv2d(i, o, 3, stride=2, padding=1) for i, o in zip(SIZES, SIZES[1:], strict=False)
-    ]
+    convs = [nn.Conv2d(i, o, 3, stride=2, padding=1) for i, o in pairwise(SIZES)]
     layers = [layer for conv in convs for layer in (conv, nn.ReLU())]
     return with_variances(nn.Sequential(*layers), *convs[1:4])
 
@@ -45,7 +44,7 @@ class Functional(nn.Module):
 
     def __init__(self):
         super().__init__()
-        pairs = zip(SIZES, SIZES[1:], strict=False)
+        pairs = pairwise(SIZES)
         self.convs = nn.ModuleList(nn.Conv2d(i, o, 3) for i, o in pairs)
         with_variances(self, *self.convs[1:4])
 
@@ -221,7 +220,7 @@ def test_a_layer_that_never_runs_does_not_count():
 
 @pytest.mark.parametrize("ratio", [0.0, -1.0, math.inf, math.nan])
 def test_network_refuses_a_wrong_ratio(ratio):
-    with pytest.raises(ValueError, match="variance_ratio .* must be a positive number"):
+    with pytest.raises(ValueError, match=r"variance_ratio .* must be a positive number"):
         build(variance_ratio=ratio)
 
 
@@ -261,7 +260,8 @@ def test_gap_law_matches_a_wide_network():
     with torch.no_grad():
         runs = [build(seed, variance_ratio=1.0)(image[None]).flatten() for seed in range(60)]
     means = torch.stack(runs).mean(dim=1)
-    # finite width: the mean of a square root is low by at most 5*4/64/8 = 4 %; plus 3 standard errors
+    # finite width: the mean of a square root is low by at most 5*4/64/8 = 4 %,
+    # plus 3 standard errors
     error = 3 * means.std().item() / math.sqrt(len(means))
     assert abs(means.mean().item() / law.mean - 1) < 0.04 + error / law.mean
 
