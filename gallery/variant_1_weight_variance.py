@@ -142,7 +142,8 @@ ax.set(xlabel="activation after GAP", ylim=(0, 1.15 * ax.get_ylim()[1]),
        title=f"Shared bins show the stretch by {stretch:.4f}")  # fmt: skip
 describe(fig, "Histograms of the activations on shared bins: the doubled case is wider and lower. "
          f"Means {base.mean():.3f} and {doubled.mean():.3f}, standard deviations "
-         f"{base.std():.3f} and {doubled.std():.3f}; the predicted densities follow both.")  # fmt: skip
+         f"{base.std():.3f} and {doubled.std():.3f}; "
+         "the predicted densities follow both.")  # fmt: skip
 plt.show()
 
 # %%
