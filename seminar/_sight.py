@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from seminar.graph import Node
 
 __all__ = ["Sight", "follow"]
 
@@ -38,47 +40,44 @@ class Sight(NamedTuple):
         return full._replace(window=tuple(map(min, full.window, limit)))
 
 
-def follow(
-    call: tuple[str, Any, Mapping[str, Any]],
-    sights: Sequence[Sight | None],
-    shape: tuple[int, ...],
-    out: tuple[int, ...],
-    limit: tuple[int, ...],
-) -> Sight | None:
-    """Return the sight of a call's output, or None where it cannot be told.
+def follow(node: Node, sights: Sequence[Sight | None], limit: tuple[int, ...]) -> Sight | None:
+    """Return the sight of a node's output, or None where it cannot be told.
 
-    What the function is not known to do is told from the shapes: a map of the same size was made
+    What an operation is not known to do is told from the shapes: a map of the same size was made
     position by position; a tensor without axes for space but with the same elements was flattened.
 
     Args:
-        call: Name of the function, its arguments and keyword arguments.
+        node: The operation.
         sights: The sights of the tensors that went in, None for those that cannot be told.
-        shape: Shape of the first of them.
-        out: Shape of the output.
         limit: Size of the network's input, ``(H, W)``.
 
     Returns:
         The sight of each unit of the output; where branches join, the larger of theirs.
     """
-    name, args, kwargs = call
-    sight, size = _merged(sights), out[2:]
+    sight, shape, out = _merged(sights), node.input_shape, node.output_shape
+    size = out[2:]
     if sight is None:
         return None
-    if name in _WINDOWS:
-        return sight.through(_WINDOWS[name](*args, **kwargs), size)
-    if name.startswith("adaptive_"):
-        if size == (1, 1):
-            return sight.whole(limit)
-        if any(map(int.__mod__, sight.extent, size)):
-            return None  # windows of unequal size
-        step = tuple(map(int.__floordiv__, sight.extent, size))
-        return sight.through((step, step, 1), size)
-    if len(out) == 4 and (name == "pad" or size == sight.extent):
+    if node.kind in {"conv", "max_pool", "avg_pool"} and len(out) == 4:
+        window = (node.options[key] for key in ("kernel_size", "stride"))
+        return sight.through((*window, node.options.get("dilation", 1)), size)
+    if node.function.startswith("adaptive_"):
+        return _adaptive(sight, size, limit)
+    if len(out) == 4 and (node.kind == "pad" or size == sight.extent):
         return sight._replace(extent=size)
-    collapsed = name in _REDUCTIONS and math.prod(out) == math.prod(shape[:2])
-    if collapsed or (name == "linear" and len(shape) == 2):
+    collapsed = node.function in _REDUCTIONS and math.prod(out) == math.prod(shape[:2])
+    if collapsed or (node.kind == "linear" and len(shape) == 2):
         return sight.whole(limit)
     return sight if len(out) != 4 and math.prod(out) == math.prod(shape) else None
+
+
+def _adaptive(sight: Sight, size: tuple[int, ...], limit: tuple[int, ...]) -> Sight | None:
+    if size == (1, 1):
+        return sight.whole(limit)
+    if any(map(int.__mod__, sight.extent, size)):
+        return None  # windows of unequal size
+    step = tuple(map(int.__floordiv__, sight.extent, size))
+    return sight.through((step, step, 1), size)
 
 
 def _merged(sights: Sequence[Sight | None]) -> Sight | None:
@@ -88,35 +87,6 @@ def _merged(sights: Sequence[Sight | None]) -> Sight | None:
     windows = zip(*(sight.window for sight in known), strict=True)
     jumps = zip(*(sight.jump for sight in known), strict=True)
     return Sight(tuple(map(max, windows)), tuple(map(max, jumps)), known[0].extent)
-
-
-def _conv(
-    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-    dilation: Any = 1, groups: int = 1,
-) -> tuple[Any, Any, Any]:  # fmt: skip
-    return tuple(weight.shape[2:]), stride, dilation
-
-
-def _max_pool(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-    *_: Any, **__: Any,
-) -> tuple[Any, Any, Any]:  # fmt: skip
-    return kernel_size, kernel_size if stride in (None, ()) else stride, dilation
-
-
-def _avg_pool(
-    input: Any, kernel_size: Any, stride: Any = None, *_: Any, **__: Any
-) -> tuple[Any, Any, Any]:
-    return kernel_size, kernel_size if stride in (None, ()) else stride, 1
-
-
-#: Kernel, stride and dilation of the calls that look through a window.
-_WINDOWS: dict[str, Callable[..., tuple[Any, Any, Any]]] = {
-    "conv2d": _conv,
-    "max_pool2d": _max_pool,
-    "max_pool2d_with_indices": _max_pool,
-    "avg_pool2d": _avg_pool,
-}
 
 
 def _pair(value: Any) -> tuple[int, ...]:

@@ -17,9 +17,19 @@ import torch
 from torch import Tensor, nn
 
 from seminar._arguments import accepted_input_shape, accepted_models
-from seminar.graph import Graph, observe
+from seminar.graph import Graph, like_weights, observe
 
-__all__ = ["Condition", "Finding", "Outcome", "Report", "Subject", "Variant", "check"]
+__all__ = [
+    "Condition",
+    "Finding",
+    "Outcome",
+    "Report",
+    "Subject",
+    "Variant",
+    "check",
+    "output_shape",
+    "random_batch",
+]
 
 
 @dataclass(frozen=True)
@@ -260,9 +270,8 @@ def check(
     x = random_batch(variant.batch_size, shape, seed)
     graphs = {}
     for head, module in models.items():
-        first = next(module.parameters(), x)
         with torch.no_grad():
-            graphs[head] = observe(module, x.to(first.dtype))
+            graphs[head] = observe(module, like_weights(module, x))
         if not graphs[head].convolutions:
             name = f"model[{head!r}]" if head else "model"
             raise ValueError(

@@ -6,21 +6,16 @@ own: no maintained library computes it for a network as it runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
-from torch.overrides import TorchFunctionMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
 
 from seminar._layer_table import LayerRow, LayerTable
 from seminar._sight import Sight, follow
-from seminar.initialization import seeded
+from seminar.graph import Call, Graph, Node, like_weights, observe
 
-__all__ = ["LayerRow", "LayerTable", "layer_table", "undisturbed"]
+__all__ = ["LayerRow", "LayerTable", "layer_table"]
 
 #: Functions that get a row of their own where a ``forward`` calls them without a module.
 _SHOWN = {
@@ -43,8 +38,8 @@ def layer_table(model: nn.Module, input_shape: Sequence[int], *, batch: int = 1)
     cannot tell (transposed convolution, resizing, attention) it is None, printed as a dash. A
     layer's MACs are the multiplications of its convolutions and matrix products, for the batch.
 
-    The run is in evaluation mode and without gradients, on noise from a fixed seed, inside
-    :func:`undisturbed`.
+    The run is in evaluation mode and without gradients, on noise from a fixed seed, and leaves
+    the model as it was (see :func:`seminar.graph.observe`).
 
     Args:
         model: The network, which takes one tensor of shape ``(N, C, H, W)``.
@@ -56,194 +51,98 @@ def layer_table(model: nn.Module, input_shape: Sequence[int], *, batch: int = 1)
 
     Raises:
         TypeError: If the model is not an ``nn.Module``.
-        ValueError: If the shape is not three positive numbers, the batch is not positive, a lazy
-            layer has no weights yet, or the network cannot run on that shape.
+        ValueError: If the shape is not three positive numbers, the batch is not positive, or the
+            network cannot run on that shape.
     """
-    shape = _checked_shape(model, input_shape, batch)
-    first = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
-    with undisturbed(model), torch.no_grad():
-        model.eval()
-        x = torch.randn(shape, dtype=first.dtype, device=first.device)
-        watch = _Watch(x)
-        with ExitStack() as hooks:
-            for name, layer in model.named_modules():
-                hooks.enter_context(watch.hooked(name, layer))
-            try:
-                with watch.counter, watch:
-                    model(x)
-            except Exception as error:
-                raise ValueError(watch.explain(shape, error)) from error
-    watch.add_unseen(model)
-    return LayerTable(tuple(watch.rows), shape)
+    shape = _checked_shape(input_shape, batch)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        graph = observe(model, like_weights(model, x), count_macs=True)
+    table = _Table(model, graph, shape[2:])
+    return LayerTable(tuple(table.rows()), shape)
 
 
-@contextmanager
-def undisturbed(model: nn.Module, *, seed: int = 0) -> Iterator[None]:
-    """Let a block run a model, then put back its mode, buffers and the random state.
+class _Table:
+    """Turns a graph into rows: one a leaf module's call, one a function that stands alone."""
 
-    Every module gets its own ``training`` flag back, so a model that is part frozen stays so.
-    Weights and gradients are the block's own business: use ``torch.no_grad`` or
-    ``torch.autograd.grad`` there.
-
-    Args:
-        model: The network.
-        seed: Seed of torch's global random state inside the block.
-
-    Yields:
-        Nothing.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    buffers = [
-        (module, name, buffer, buffer.clone())
-        for module in model.modules()
-        for name, buffer in module.named_buffers(recurse=False)
-    ]
-    try:
-        with seeded(seed):
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        with torch.no_grad():
-            for module, name, buffer, saved in buffers:
-                setattr(module, name, buffer)
-                # An unneeded copy would invalidate graphs that saved the buffer for backward.
-                if not torch.equal(buffer, saved):
-                    buffer.copy_(saved)
-
-
-class _Watch(TorchFunctionMode):
-    """Follows sight from tensor to tensor, and writes a row for every layer that ran."""
-
-    def __init__(self, x: Tensor) -> None:
-        super().__init__()
-        self.rows: list[LayerRow] = []
-        self.counter = FlopCounterMode(display=False)
-        self.size = tuple(x.shape[2:])
-        self.sights: dict[int, Sight | None] = {id(x): Sight((1, 1), (1, 1), self.size)}
-        self.alive: list[Tensor] = [x]  # ids stay unique while the tensors live
-        self.running: list[tuple[str, nn.Module, int, tuple[int, ...]]] = []
+    def __init__(self, model: nn.Module, graph: Graph, size: tuple[int, ...]) -> None:
+        self.modules = dict(model.named_modules())
+        self.graph = graph
         self.counted: set[int] = set()
-        self.calls: dict[str, int] = {}
-        self.credited = 0
+        self.runs: dict[str, int] = {}
+        self.sights: list[Sight | None] = [Sight((1, 1), (1, 1), size)]
+        for node in graph.nodes[1:]:
+            known = [self.sights[index] for index in node.inputs]
+            self.sights.append(follow(node, known, size))
 
-    @contextmanager
-    def hooked(self, name: str, module: nn.Module) -> Iterator[None]:
-        """Note when ``module`` runs, as long as the block lasts."""
+    def rows(self) -> list[LayerRow]:
+        """Return the rows in the order in which the layers ran, then the layers that did not."""
+        alone = [
+            (node.index + 1, 0, self._function_row, node)
+            for node in self.graph.nodes[1:]
+            if node.function in _SHOWN and not self._is_leaf(node.module)
+        ]
+        called = [
+            (call.stop, 1, self._call_row, call)
+            for call in self.graph.calls
+            if self._is_leaf(call.name) or self._own_parameters(call.name)
+        ]
+        ordered = sorted([*alone, *called], key=lambda entry: entry[:2])
+        rows = [make(item) for _, _, make, item in ordered]  # type: ignore[operator]
+        unseen = [name for name in self.modules if self._own_parameters(name)]
+        return rows + [
+            LayerRow(name or "(model)", self._kind(name), None, self._count(name), 0)
+            for name in unseen
+        ]
 
-        def enter(_: nn.Module, args: Any) -> None:
-            got = next((tuple(a.shape) for a in args if isinstance(a, Tensor)), ())
-            self.running.append((name, module, self._uncredited(), got))
+    def _function_row(self, node: Node) -> LayerRow:
+        where = f"{node.module}.forward".lstrip(".")
+        return self._row(where, f"{node.function}()", node.output_shape, node.index, 0, node.macs)
 
-        def leave(_: nn.Module, __: Any, output: Any) -> None:
-            before = self.running.pop()[2]
-            flops = self._uncredited() - before
-            own = any(True for _ in module.parameters(recurse=False))
-            if _is_leaf(module) or own or flops:
-                self._add(name, type(module).__name__, output, flops, module)
-
-        handles = [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        known = [t for t in _tensors((args, kwargs)) if id(t) in self.sights]
-        shapes = [tuple(t.shape) for t in known]
-        before = self._uncredited()
-        result = func(*args, **kwargs)
-        name = getattr(func, "__name__", "")
-        outputs = _tensors(result)
-        if known and outputs:
-            sights = [self.sights[id(t)] for t in known]
-            call = (name, args, kwargs)
-            sight = follow(call, sights, shapes[0], tuple(outputs[0].shape), self.size)
-            self.alive.extend(outputs)
-            self.sights.update({id(t): sight for t in outputs})
-            if name in _SHOWN and self.running and not _is_leaf(self.running[-1][1]):
-                where = f"{self.running[-1][0]}.forward".lstrip(".")
-                self._add(where, f"{name}()", outputs[0], self._uncredited() - before)
-        return result
-
-    def _add(
-        self, name: str, kind: str, output: Any, flops: int, module: nn.Module | None = None
-    ) -> None:
-        self.credited += flops
-        self.calls[name] = self.calls.get(name, 0) + 1
-        repeated = module is not None and self.calls[name] > 1
-        tensor = next(iter(_tensors(output)), None)
-        sight = None if tensor is None else self.sights.get(id(tensor))
-        self.rows.append(
-            LayerRow(
-                name=(f"{name}#{self.calls[name]}" if repeated else name) or "(model)",
-                kind=kind,
-                output_shape=None if tensor is None else tuple(tensor.shape),
-                parameters=0 if module is None else self._new_parameters(module),
-                macs=flops // 2,
-                receptive_field_px=None if sight is None else max(sight.window),
-                jump_px=None if sight is None or max(sight.extent) == 1 else max(sight.jump),
-            )
+    def _call_row(self, call: Call) -> LayerRow:
+        self.runs[call.name] = self.runs.get(call.name, 0) + 1
+        again = f"#{self.runs[call.name]}" if self.runs[call.name] > 1 else ""
+        macs = sum(
+            node.macs
+            for node in self.graph.nodes[call.start : call.stop]
+            if node.module == call.name
+            and (self._is_leaf(call.name) or node.function not in _SHOWN)
         )
+        name, kind = f"{call.name}{again}" or "(model)", self._kind(call.name)
+        count = self._count(call.name)
+        return self._row(name, kind, call.output_shape, call.output_index, count, macs)
 
-    def _uncredited(self) -> int:
-        return self.counter.get_total_flops() - self.credited
+    def _row(
+        self,
+        name: str,
+        kind: str,
+        shape: tuple[int, ...] | None,
+        index: int | None,
+        parameters: int,
+        macs: int,
+    ) -> LayerRow:
+        sight = None if index is None else self.sights[index]
+        field = None if sight is None else max(sight.window)
+        jump = None if sight is None or max(sight.extent) == 1 else max(sight.jump)
+        return LayerRow(name, kind, shape, parameters, macs, field, jump)
 
-    def _new_parameters(self, module: nn.Module) -> int:
-        own = [p for p in module.parameters(recurse=False) if id(p) not in self.counted]
+    def _kind(self, name: str) -> str:
+        return type(self.modules[name]).__name__
+
+    def _is_leaf(self, name: str) -> bool:
+        return next(self.modules[name].children(), None) is None
+
+    def _own_parameters(self, name: str) -> list[nn.Parameter]:
+        own = self.modules[name].parameters(recurse=False)
+        return [parameter for parameter in own if id(parameter) not in self.counted]
+
+    def _count(self, name: str) -> int:
+        own = self._own_parameters(name)
         self.counted.update(map(id, own))
-        return sum(p.numel() for p in own)
-
-    def add_unseen(self, model: nn.Module) -> None:
-        """Add a row for every module whose parameters took no part in a hooked call."""
-        for name, module in model.named_modules():
-            if any(id(p) not in self.counted for p in module.parameters(recurse=False)):
-                self.rows.append(
-                    LayerRow(
-                        name or "(model)",
-                        type(module).__name__,
-                        None,
-                        self._new_parameters(module),
-                        0,
-                    )
-                )
-
-    def explain(self, shape: tuple[int, ...], error: Exception) -> str:
-        """Say where and why the model could not run on an input of this shape."""
-        said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        where = ""
-        if self.running:
-            name, layer, _, got = self.running[-1]
-            where = f" at {name or 'forward()'} ({type(layer).__name__}), which got shape {got}"
-        return (
-            f"input_shape (={shape[1:]}) must suit the model, which stopped{where}: {said}; "
-            "pass the (C, H, W) that the network is written for, or mend that layer"
-        )
+        return sum(parameter.numel() for parameter in own)
 
 
-def _is_leaf(module: nn.Module) -> bool:
-    return next(module.children(), None) is None
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = tuple(value.values())
-    if isinstance(value, tuple | list):
-        return [tensor for item in value for tensor in _tensors(item)]
-    return []
-
-
-def _checked_shape(model: object, input_shape: Sequence[int], batch: int) -> tuple[int, ...]:
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"model must be an nn.Module, got {type(model).__name__}; pass the built network"
-        )
+def _checked_shape(input_shape: Sequence[int], batch: int) -> tuple[int, ...]:
     shape = tuple(input_shape)
     if len(shape) != 3 or any(n < 1 for n in shape):
         raise ValueError(
@@ -252,10 +151,4 @@ def _checked_shape(model: object, input_shape: Sequence[int], batch: int) -> tup
         )
     if batch < 1:
         raise ValueError(f"batch (={batch}) must be at least 1; it is the number of images")
-    for name, parameter in model.named_parameters():
-        if isinstance(parameter, UninitializedParameter):
-            raise ValueError(
-                f"model must have all its weights, but {name} (a lazy layer) has no shape yet; "
-                "run the model once on an input first"
-            )
     return (batch, *shape)

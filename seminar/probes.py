@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seminar.arithmetic import conv_output_size, conv_parameters, receptive_field
-from seminar.layers import LayerRow, LayerTable, layer_table, undisturbed
+from seminar.layers import LayerRow, LayerTable, layer_table
 
 __all__ = [
     "LayerRow",
@@ -25,7 +25,6 @@ __all__ = [
     "receptive_field",
     "record_activation_gradients",
     "record_activations",
-    "undisturbed",
     "weight_gradients",
 ]
 

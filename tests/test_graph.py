@@ -232,7 +232,7 @@ def nan_model() -> nn.Module:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Conv2d(1, 4, 3), r"in_channels=1.*pass input_shape=\(1, H, W\)"),
+        (nn.Conv2d(1, 4, 3), r"in_channels=1 but the input has 3: pass input_shape=\(1, H, W\)"),
         (Written(lambda s, x: 1 / 0), "could not run.*ZeroDivisionError"),
         (Written(lambda s, x: (x, x)), "must return one tensor, got a tuple"),
         (nan_model(), "weight of the model holds NaN"),
