@@ -20,6 +20,7 @@ small networks and needs a minute or two of one processor core.
 # One thread makes the run repeatable. Every seed stands for one split of the images into training
 # and test set, and one draw of the first weights.
 
+# sphinx_gallery_thumbnail_number = 3
 from itertools import product
 
 import matplotlib.pyplot as plt
@@ -384,7 +385,7 @@ for head in HEADS:
     loss = nn.functional.cross_entropy(net.classifier(net.to_vector(leaf)), labels)
     (gradient,) = torch.autograd.grad(loss, leaf)
     spread = (gradient.flatten(2).std(2).mean() / gradient.abs().mean()).item()
-    print(f"{head:8} spread of the gradient within a channel / its mean size = {spread:.2f}")
+    print(f"{head:8} gradient: spread in a channel / size = {spread:.2f}")
     if head == "gap" and spread > 1e-6:
         raise ValueError(f"GAP's gradient must be equal at all positions, got spread {spread}")
 
@@ -407,7 +408,7 @@ for key, net in nets.items():
 # coherent than on new ones.
 
 Comparisons(
-    Comparison(f"Var(GAP) on test images over prediction, {case}", 1.0, hits[case], 4,
+    Comparison(f"Var(GAP), new images / predicted, {case}", 1.0, hits[case], 4,
                tolerance=0.03, reason="ρ comes from few images, to which the maps were fitted")
     for case in CASES
 )  # fmt: skip
@@ -489,7 +490,7 @@ with torch.no_grad():
     for dx in range(1, 5):
         moved = net(shift_images(wide.test_images[:64], dx, 0, wide.background))
         change = ((moved - still).abs().max() / still.std()).item()
-        print(f"shift by {dx} px: the logits change by up to {change:.1g} of their spread")
+        print(f"shift {dx} px: logits change by {change:.1g} of their spread")
         if dx % 2 == 0 and change > 1e-4:
             raise ValueError(f"an even shift must not change GAP's logits, got {change}")
 
