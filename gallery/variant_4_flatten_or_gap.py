@@ -47,7 +47,7 @@ torch.set_num_threads(1)
 use_style()
 HEADS = ("flatten", "gap")
 SEEDS = seeds(full=4, quick=2)
-EPOCHS, THIN = (3, 4) if quick_tier() else (12, 1)  # the quick tier looks at fewer images
+EPOCHS, THIN = (4, 4) if quick_tier() else (12, 1)  # the quick tier looks at fewer images
 
 # %%
 # The question, in a picture
@@ -359,7 +359,7 @@ fig.suptitle(f"GAP starts {fall.mean:.0f} times below and ends at "
 describe(
     fig,
     f"Variance of a feature over images against the epoch. Both heads rise; GAP starts "
-    f"{fall.mean:.0f} times below Flatten. Without BatchNorm it crosses and ends at "
+    f"{fall.mean:.0f} times below Flatten. Without BatchNorm it ends at "
     f"{turn['without BatchNorm'].mean:.1f} times Flatten's variance, with BatchNorm at "
     f"{turn['with BatchNorm'].mean:.1f} times.",
 )
