@@ -213,6 +213,7 @@ SEEDS = seeds(full=300, quick=40)
 
 def measure(make_input, **case):
     """Return the mean maps of all networks: (networks, 16, 16), (networks, 18, 18)."""
+
     def run(padding):
         networks = (build(seed, padding=padding, **case) for seed in SEEDS)
         return [mean_map(n, make_input(s)) for n, s in zip(networks, SEEDS, strict=True)]
