@@ -452,7 +452,7 @@ fig, axes = plt.subplots(2, 1, figsize=(6.4, 5.6))
 groups = {"noise": results[True], **dict(zip(inputs, breaking, strict=True))}, modes
 for ax, group in zip(axes, groups, strict=True):
     for row, one in enumerate(group.values()):
-        ax.plot(one.predicted, row, "|", color=COLORS["law"], markersize=24, mew=2)
+        ax.vlines(one.predicted, row - 0.35, row + 0.35, color=COLORS["law"], linewidth=2)
         ax.errorbar(one.estimate.mean, row, xerr=one.estimate.half_width, fmt="o",
                     color=COLORS["padding=1"])  # fmt: skip
     ax.set_yticks(range(len(group)), group)
