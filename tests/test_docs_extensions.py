@@ -60,6 +60,14 @@ def build(folder, files, *extensions, **settings):
 # -- gallery_figures -----------------------------------------------------------------------------
 
 
+def test_a_marker_edge_that_follows_its_line_is_turned_once():
+    (line,) = plt.figure().add_subplot().plot([0, 1], "|", color="black")
+    gallery_figures.turn_neutral_colours(line)
+    assert min(line.get_markeredgecolor()[:3]) > 0.8
+    assert min(line.get_color()[:3]) > 0.8
+    plt.close("all")
+
+
 def test_figure_is_saved_for_both_themes_with_its_text(figure, tmp_path):
     light, dark = tmp_path / "a.svg", tmp_path / "a_dark.svg"
     gallery_figures.save_pair(figure, light, dark, "rises & falls")

@@ -163,9 +163,9 @@ def turn_neutral_colours(artist: Artist) -> None:
         names = ("facecolor", "edgecolor")
     elif isinstance(artist, Collection):
         names = ("edgecolor",) if artist.get_array() is not None else ("facecolor", "edgecolor")
-    for name in names:
-        old = getattr(artist, f"get_{name}")()
-        new = turned(old)
+    # Read all before setting any: an "auto" marker edge follows the line's colour.
+    replaced = {name: turned(getattr(artist, f"get_{name}")()) for name in names}
+    for name, new in replaced.items():
         if new is not None:
             value = new if isinstance(artist, Collection) else tuple(new[0])
             getattr(artist, f"set_{name}")(value)
