@@ -361,13 +361,13 @@ def measure_deep(offset, **case):
 deep = {name: measure_deep(1000 * k, **case) for k, (name, case) in enumerate(DEEP.items())}
 
 # %%
-# The three sizes, each relative to its value in the last layer:
+# The signal, the activation gradient, and what they make together, the weight gradient. Each is
+# drawn relative to its value in the last layer:
 
 looks = {"default, biases": ("vermilion", "D", "-"), "default, no biases": ("blue", "o", "--"),
          "gain 1.4, no biases": ("green", "s", "-.")}  # fmt: skip
 fig, axes = plt.subplots(3, 1, figsize=(6.4, 8.4), sharex=True)
-titles = ("signal, on the way forward", "activation gradient, on the way back",
-          "weight gradient: signal times activation gradient")  # fmt: skip
+titles = "signal, on the way forward", "activation gradient, on the way back", ""
 for ax, title, quantity in zip(axes, titles, range(3), strict=True):
     for name, (color, marker, dashes) in looks.items():
         curve = np.sqrt(deep[name][quantity].mean(0))
@@ -377,8 +377,8 @@ for ax, title, quantity in zip(axes, titles, range(3), strict=True):
 axes[2].set(xlabel="layer", xticks=(1, 6, 12, 18, 24))
 axes[0].legend(loc="upper right")
 ends = {n: np.sqrt(deep[n][2].mean(0)[1] / deep[n][2].mean(0)[-1]) for n in looks}
-fig.suptitle(f"Layer 2 / layer 24: {ends['default, no biases']:.2f} without biases, "
-             f"{ends['default, biases']:.0e} with them")  # fmt: skip
+axes[2].set_title(f"weight gradient, layer 2 / 24: {ends['default, no biases']:.2f} without "
+                  f"biases, {ends['default, biases']:.0e} with")  # fmt: skip
 describe(fig, "Three panels over 24 layers. The signal is constant with biases and falls without "
          "them. The activation gradient falls toward the input for both default networks and grows "
          "for gain 1.4. The weight gradient in layer 2, relative to layer 24: "
