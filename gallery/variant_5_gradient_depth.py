@@ -338,7 +338,7 @@ plt.show()
 # Layer 1, with its other fan-in, is left out of the slopes. A slope counts powers of ten per layer
 # and is positive where the gradient falls toward the input.
 
-DEEP_SEEDS = seeds(full=60, quick=10)
+DEEP_SEEDS = seeds(full=60, quick=20)
 DEEP = {
     "default, biases": {"first_gain": None},
     "default, no biases": {"first_gain": None, "bias": False},
