@@ -68,10 +68,6 @@ class Graph:
         """The convolution and Linear layers on the path."""
         return self.of_kind("conv", "conv_transpose", "linear")
 
-    def producers(self, node: Node) -> tuple[Node, ...]:
-        """Return the nodes whose results ``node`` used."""
-        return tuple(self.nodes[index] for index in node.inputs)
-
     def upstream(
         self, node: Node, stop: Sequence[str]
     ) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
