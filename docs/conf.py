@@ -39,8 +39,10 @@ extensions = [
     "myst_parser",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.bibtex",
     # ours
     "build_facts",
+    "figure_script",
     "fold_answers",
     "gallery_records",
     "gallery_stale",
@@ -59,6 +61,9 @@ nitpick_ignore = [
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+
+bibtex_bibfiles = ["refs.bib"]
+bibtex_reference_style = "author_year"
 
 # -- API reference -----------------------------------------------------------------------------
 

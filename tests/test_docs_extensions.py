@@ -193,10 +193,11 @@ def comparison(law="law"):
 def test_record_keeps_comparisons_and_answers(tmp_path):
     script = tmp_path / "variants" / "variant_1_weight_variance.py"
     script.parent.mkdir()
+    script.write_text('"""\nOne title\n=========\n"""\n', encoding="utf-8")
     gallery_records.write_record(script, [comparison(), Answer("Yes.", 1)])
     (docname, record), *others = gallery_records.read_records(tmp_path, ["variants"]).items()
     assert (docname, others) == ("variants/variant_1_weight_variance", [])
-    assert record["answers"] == ["Yes."]
+    assert (record["title"], record["answers"]) == ("One title", ["Yes."])
     assert record["results"] == [json.loads(json.dumps(comparison().to_dict()))]
 
 
@@ -424,9 +425,12 @@ def test_scrolling_boxes_can_be_focused_once():
 
 def test_gallery_grid_is_replaced_and_the_rest_stays():
     grid = '.. raw:: html\n\n    <div class="sphx-glr-thumbnails">\n\nx\n\n'
-    source = f"T\n=\n\n{grid}.. toctree::\n   :hidden:\n\n   /a\n"
-    expected = "T\n=\n\n.. variant-cards::\n\n.. toctree::\n   :hidden:\n\n   /a\n"
-    assert html_cures.replace_grid(source) == expected
+    tree = ".. toctree::\n   :hidden:\n\n   /a\n\n"
+    source = f"T\n=\n\n{grid}{tree}Deeper\n------\n\n{grid}{tree}"
+    own, more = ".. variant-cards::\n\n", ".. variant-cards::\n   :deeper:\n\n"
+    expected = f"T\n=\n\n{own}{tree}Deeper\n------\n\n{more}{tree}"
+    assert html_cures.replace_grids(source, deeper=False) == expected
+    assert html_cures.replace_grids(grid + tree, deeper=True) == more + tree
 
 
 def test_use_is_listed_once_a_page_in_their_order(tmp_path):

@@ -11,12 +11,21 @@ import pytest
 from conftest import ROOT
 from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
-SCRIPTS = sorted((ROOT / "gallery").rglob("*.py"))
-HARD_LIMIT = 25  # lines of one cell
-ROLES = re.compile(r":(?!math:|eq:)[a-z:]+:`")  # the notebook shows other roles raw
+from seminar.variants import VARIANTS
 
-pytestmark = pytest.mark.skipif(not SCRIPTS, reason="no gallery script")
+PAGES = sorted((ROOT / "gallery").glob("*.py"))  # one for each variant: the assignment's answer
+DEEPER = sorted((ROOT / "gallery" / "deeper").glob("*.py"))  # what goes further
+SCRIPTS = [*PAGES, *DEEPER]
+HARD_LIMIT = 25  # lines of one cell
+PAGE_LIMIT = 350  # lines of one script: about 15 minutes of reading
+ROLES = re.compile(r":(?!math:|eq:|doc:)[a-z:]+:`")  # the notebook shows other roles raw
+
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+every_page = pytest.mark.parametrize("script", PAGES, ids=lambda path: path.stem)
+
+
+def test_every_variant_has_its_page():
+    assert [path.stem.split("_")[1] for path in PAGES] == list("123456")
 
 
 def blocks(script):
@@ -40,6 +49,11 @@ def calls(script):
     return {ast.unparse(node.func) for node in ast.walk(tree(script)) if isinstance(node, ast.Call)}
 
 
+def names(script):
+    nodes = ast.walk(tree(script))
+    return {getattr(node, "id", getattr(node, "attr", None)) for node in nodes}
+
+
 @every_script
 def test_script_starts_with_a_title(script):
     lines = (ast.get_docstring(tree(script)) or "").strip().splitlines()
@@ -49,13 +63,24 @@ def test_script_starts_with_a_title(script):
 
 
 @every_script
-def test_script_name_belongs_to_a_variant(script):
-    number, slug = re.fullmatch(r"variant_(\d)_(\w+)", script.stem).groups()
-    assert (ROOT / "seminar" / "variants" / f"{slug}.py").is_file()
-    assert f"seminar.variants.{slug}" in script.read_text(encoding="utf-8").replace(
-        f"seminar.variants import {slug}", f"seminar.variants.{slug}"
-    )
-    assert number in "123456"
+def test_script_name_belongs_to_a_variant_that_it_imports(script):
+    number, topic = re.fullmatch(r"variant_([1-6])_(\w+)", script.stem).groups()
+    slug = VARIANTS[int(number)].slug
+    assert topic == slug or script in DEEPER
+    assert f"from seminar.variants.{slug} import" in script.read_text(encoding="utf-8")
+
+
+@every_script
+def test_script_is_not_too_long(script):
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= PAGE_LIMIT
+
+
+@every_page
+def test_page_links_what_goes_deeper(script):
+    number = script.stem.split("_")[1]
+    mine = [path.stem for path in DEEPER if path.stem.split("_")[1] == number]
+    text = script.read_text(encoding="utf-8")
+    assert not [name for name in mine if f"<deeper/{name}>`" not in text]
 
 
 def test_script_names_are_unique_in_all_folders():
@@ -126,17 +151,16 @@ def test_every_figure_has_alternative_text(script):
 
 
 @every_script
+def test_script_compares_over_seeds(script):
+    assert {"Comparison", "Answer", "seeds"} <= names(script)
+
+
+@every_page
 def test_page_shows_what_every_page_must(script):
-    names = {
-        node.id if isinstance(node, ast.Name) else node.attr
-        for node in ast.walk(tree(script))
-        if isinstance(node, ast.Name | ast.Attribute)
-    }
-    wanted = {"check", "layer_table", "Comparison", "Answer", "seeds"}
-    assert not wanted - names
+    assert {"check", "layer_table"} <= names(script)
 
 
-@every_script
+@every_page
 @pytest.mark.parametrize("title", ["Takeaways", "Exercises", "References"])
 def test_page_has_its_closing_sections(script, title):
     text = "\n".join(block.content for block in blocks(script) if block.type == "text")

@@ -16,10 +16,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from docutils import nodes
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import Collection, QuadMesh
@@ -36,6 +38,7 @@ RASTER_DPI = 200
 MANY = 1000  # elements above which a collection or line is drawn as pixels
 SMALL_IMAGE = 64  # images up to this size are embedded pixel by pixel
 INK, PAPER = 0.90, 0.08  # what black and white become in the dark theme
+_TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
 IMAGE = """
 .. image:: /{path}
    :alt: {alt}
@@ -79,6 +82,34 @@ def _figure_rst(fig: Figure, path: Path, script: str, source: Path) -> str:
         )
         for image, theme in ((light, "light"), (dark, "dark"))
     )
+
+
+def image_pair(light: Path, source: Path) -> list[nodes.Node]:
+    """Return the light and the dark image of a saved figure, as far as they exist.
+
+    Size and alternative text come from the files; ``source`` is Sphinx's source folder.
+    """
+    pair: list[nodes.Node] = []
+    dark = light.with_name(f"{light.stem}_dark.svg")
+    for theme, path in (("light", light), ("dark", dark)):
+        if path.is_file():
+            root = ElementTree.parse(path).getroot()
+            width, height = (_pixels(root.get(side)) for side in ("width", "height"))
+            pair.append(
+                nodes.image(
+                    uri="/" + path.relative_to(source).as_posix(),
+                    alt=(root.findtext(_TITLE) or "").strip(),
+                    width=width,
+                    height=height,
+                    loading="lazy",
+                    classes=["sphx-glr-single-img", f"only-{theme}"],
+                )
+            )
+    return pair
+
+
+def _pixels(points: str | None) -> str:
+    return str(round(float((points or "0").removesuffix("pt")) * PX_PER_INCH / 72))
 
 
 def find_problems(fig: Figure) -> list[str]:

@@ -10,6 +10,7 @@ and the ``page``.
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from collections import Counter
@@ -20,6 +21,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 SUFFIX = ".record.json"
+VARIANTS = "seminar.variants."
 
 
 def reset(gallery_conf: dict[str, Any], fname: str | None, when: str) -> None:
@@ -53,6 +55,7 @@ def write_record(script: Path, shown: list[Any]) -> None:
     if twice:
         raise ExtensionError(f"{script.name} shows two comparisons named {twice}; name them apart")
     record = {
+        "title": page_title(script),
         "variant": _variant_of(script),
         "answers": [item.text for item in shown if hasattr(item, "text")],
         "results": results,
@@ -61,20 +64,28 @@ def write_record(script: Path, shown: list[Any]) -> None:
     script.with_name(script.stem + SUFFIX).write_text(text + "\n", encoding="utf-8")
 
 
+def page_title(script: Path) -> str:
+    """Return the first line of the script's docstring."""
+    text = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or script.stem
+    return text.strip().splitlines()[0]
+
+
 def _variant_of(script: Path) -> dict[str, Any] | None:
-    """Return number, title and question of the variant whose page ``variant_N_SLUG.py`` is."""
-    head, _, slug = script.stem.removeprefix("variant_").partition("_")
-    variant = getattr(sys.modules.get(f"seminar.variants.{slug}"), "VARIANT", None)
-    if variant is None or not head.isdigit():
-        return None
-    return {"number": variant.number, "title": variant.title, "question": variant.question}
+    """Return number, title and question of the variant that ``variant_N_TOPIC.py`` imported."""
+    head = script.stem.removeprefix("variant_").partition("_")[0]
+    loaded = [module for name, module in sys.modules.items() if name.startswith(VARIANTS)]
+    for variant in (getattr(module, "VARIANT", None) for module in loaded):
+        if variant is not None and str(variant.number) == head:
+            return {"number": variant.number, "title": variant.title, "question": variant.question}
+    return None
 
 
 def read_records(source: Path, gallery_dirs: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the records of all pages, by docname, in the order of the pages."""
+    """Return the records of all pages by docname, in their order; deeper folders come last."""
     records = {}
     for folder in gallery_dirs:
-        for path in sorted((source / folder).rglob(f"*{SUFFIX}")):
+        found = (source / folder).rglob(f"*{SUFFIX}")
+        for path in sorted(found, key=lambda path: (len(path.parts), path)):
             docname = path.relative_to(source).as_posix().removesuffix(SUFFIX)
             records[docname] = json.loads(path.read_text(encoding="utf-8"))
     return records

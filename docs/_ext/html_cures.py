@@ -30,9 +30,15 @@ def make_focusable(body: str) -> str:
     )
 
 
-def replace_grid(source: str) -> str:
-    """Return the gallery index with ``variant-cards`` in the place of sphinx-gallery's grid."""
-    return _GRID.sub(".. variant-cards::\n\n", source)
+def replace_grids(source: str, *, deeper: bool) -> str:
+    """Return the index of a gallery with our cards in the place of sphinx-gallery's grids.
+
+    The first grid of the gallery's own index holds the variants' pages; every other one, and that
+    of the index of ``deeper``, holds pages that go deeper.
+    """
+    if not deeper:
+        source = _GRID.sub(".. variant-cards::\n\n", source, count=1)
+    return _GRID.sub(".. variant-cards::\n   :deeper:\n\n", source)
 
 
 def _on_page(
@@ -45,7 +51,9 @@ def _on_page(
 def _on_source(app: Sphinx, docname: str, source: list[str]) -> None:
     folders = app.config.sphinx_gallery_conf["gallery_dirs"]
     if docname in {f"{folder}/index" for folder in folders}:
-        source[0] = replace_grid(source[0])
+        source[0] = replace_grids(source[0], deeper=False)
+    elif docname in {f"{folder}/deeper/index" for folder in folders}:
+        source[0] = replace_grids(source[0], deeper=True)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -10,8 +10,9 @@
     :first:
     ```
 
-``variant-cards`` makes a card for each page with a record: question, figure, answer, link. Inline,
-the role ``variant`` links to the page of a variant by number, where the page exists.
+``variant-cards`` makes a card for each variant's page: question, figure, answer, link; with
+``:deeper:``, for each page in the folder ``deeper``, with its title. Inline, the role ``variant``
+links to the page of a variant by number, where the page exists.
 ``variant-figure`` repeats the chosen figure of a variant's page. ``scoreboard`` lists every
 comparison by variant, identities apart; with ``:first:`` it shows one row a variant and folds the
 rest. All of them read what ``gallery_records`` kept, so nobody types a result.
@@ -22,17 +23,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from gallery_figures import image_pair
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from seminar.evidence import Comparison, Estimate
 
-_TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
 _NUMBER = re.compile(r"^#\s*sphinx_gallery_thumbnail_number\s*=\s*(\d+)", re.MULTILINE)
 COLUMNS = ("variant", "law", "predicted", "measured, 95 % interval", "seeds", "verdict")
 
@@ -45,29 +45,20 @@ class _View(SphinxDirective):
         found = self.env.seminar_records  # type: ignore[attr-defined]
         return {name: record for name, record in found.items() if record["variant"]}
 
+    def pages(self, *, deeper: bool) -> dict[str, dict[str, Any]]:
+        """Return the records of the variants' own pages, or of those that go deeper."""
+        return {
+            name: record for name, record in self.records().items() if is_deeper(name) is deeper
+        }
+
     def figure(self, docname: str) -> list[nodes.Node]:
         """Return the light and the dark image of a page's chosen figure."""
         script = Path(self.env.srcdir, f"{docname}.py")
         chosen = _NUMBER.search(script.read_text(encoding="utf-8"))
         stem = f"sphx_glr_{script.stem}_{int(chosen[1]) if chosen else 1:03}"
-        pair: list[nodes.Node] = []
-        for theme, name in (("light", f"{stem}.svg"), ("dark", f"{stem}_dark.svg")):
-            path = script.parent / "images" / name
-            if not path.is_file():
-                self.env.note_dependency(str(path))
-                continue
-            root = ElementTree.parse(path).getroot()
-            pair.append(
-                nodes.image(
-                    uri="/" + path.relative_to(self.env.srcdir).as_posix(),
-                    alt=(root.findtext(_TITLE) or "").strip(),
-                    width=_pixels(root.get("width")),
-                    height=_pixels(root.get("height")),
-                    loading="lazy",
-                    classes=[f"only-{theme}"],
-                )
-            )
-        return pair
+        light = script.parent / "images" / f"{stem}.svg"
+        self.env.note_dependency(str(light))
+        return image_pair(light, Path(self.env.srcdir))
 
     def link(self, docname: str, *children: nodes.Node) -> nodes.Node:
         """Return a paragraph that links to a page."""
@@ -79,17 +70,26 @@ class _View(SphinxDirective):
         return nodes.paragraph("", "", reference)
 
 
+def is_deeper(docname: str) -> bool:
+    """Return True for a page that goes further than the assignment asks."""
+    return "/deeper/" in docname
+
+
 class VariantCards(_View):
-    """One card for each page of a variant."""
+    """One card for each page of a variant, or for each that goes deeper."""
+
+    option_spec = {"deeper": directives.flag}  # noqa: RUF012  docutils' convention
 
     def run(self) -> list[nodes.Node]:
         """Build the list of cards."""
         cards = nodes.bullet_list(classes=["variant-cards"])
-        for docname, record in self.records().items():
+        deeper = "deeper" in self.options
+        for docname, record in self.pages(deeper=deeper).items():
             variant = record["variant"]
             label = nodes.paragraph("", f"{variant['number']} · {variant['title']}")
             label["classes"] = ["variant-label"]
-            question = self.link(docname, nodes.Text(variant["question"]))
+            text = record["title"] if deeper else variant["question"]
+            question = self.link(docname, nodes.Text(text))
             question["classes"] = ["variant-question"]  # type: ignore[index]
             item = nodes.list_item("", label, question, *self.figure(docname))
             for text in record["answers"][:1]:
@@ -106,7 +106,7 @@ class VariantFigure(_View):
     def run(self) -> list[nodes.Node]:
         """Return the pair of images, with the page's answer under it."""
         number = int(self.arguments[0])
-        for docname, record in self.records().items():
+        for docname, record in self.pages(deeper=False).items():
             if record["variant"]["number"] == number:
                 answers = [nodes.paragraph("", text) for text in record["answers"][:1]]
                 content = [*self.figure(docname), *answers]
@@ -150,7 +150,9 @@ class VariantPage(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Build the link."""
         title = f"variant {int(self.text)}"
-        pages = [name for name in self.env.found_docs if f"/variant_{int(self.text)}_" in name]
+        wanted = f"/variant_{int(self.text)}_"
+        found = (name for name in self.env.found_docs if wanted in name)
+        pages = [name for name in found if not is_deeper(name)]
         if not pages:
             return [nodes.inline("", title)], []
         target = {"refdomain": "std", "reftype": "doc", "reftarget": f"/{pages[0]}"}
@@ -200,10 +202,6 @@ def verdict_class(row: dict[str, Any]) -> str:
 
 def _cell(content: nodes.Node) -> nodes.entry:
     return nodes.entry("", nodes.paragraph("", "", content))
-
-
-def _pixels(points: str | None) -> str:
-    return str(round(float((points or "0").removesuffix("pt")) * 100 / 72))
 
 
 def _resolve_links(app: Sphinx, doctree: nodes.document, docname: str) -> None:

@@ -1,0 +1,176 @@
+"""No result is typed into prose: numbers there are sizes, constants of a derivation or citations.
+
+The test reads the text blocks of the gallery scripts and the Markdown pages, without formulas,
+code and lists of references, and finds decimals, percentages, integers above 16 and words such as
+"twice". Each must be a size that the page's own code sets (an integer of its code cells), or stand
+in ``DERIVED`` beside the expression that computes it, or in ``PHRASES`` beside the reason why it
+states no result.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import math
+import re
+
+import pytest
+from conftest import ROOT
+from sphinx_gallery.py_source_parser import split_code_and_text_blocks
+
+from seminar.probes import layer_table
+from seminar.variants import VARIANTS
+
+LARGE = 16
+NUMBER = re.compile(r"(?<![\w.,/-])[-−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?:\s?%)?(?![\w])")
+WORD = re.compile(
+    r"\b(?:twice|thrice|hal(?:f|ves|ved)|doubl(?:es|ed|ing)|(?:one|two) thirds?|a third|quarters?"
+    r"|tenfold|twofold|fourfold|percent"
+    r"|(?:two|three|four|five|six|eight|ten|\d+) times (?:as|larger|smaller|more|less|the))\b",
+    re.IGNORECASE,
+)
+FORMULAS = (
+    re.compile(r"^\.\. math::.*\n(?:[ \t]+.*\n|\n)*", re.MULTILINE),
+    re.compile(r"^```\{(?:math|bibliography|figure-script)\}.*?^```", re.MULTILINE | re.DOTALL),
+    re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL),
+    re.compile(r"\$\$.*?\$\$|\$[^$]+\$", re.DOTALL),
+    re.compile(r":math:`[^`]*`", re.DOTALL),
+    re.compile(r"``[^`]*``|`[^`\n]*`", re.DOTALL),
+    re.compile(r"<https?:[^>]*>|\]\([^)]*\)"),
+)
+REFERENCES = re.compile(
+    r"^(?:#+ )?(?:References|Sources|Further reading)\n.*", re.MULTILINE | re.DOTALL
+)
+YEAR = re.compile(r"\((?:19|20)\d\d\)|\b(?:et al\.|and others),? (?:19|20)\d\d")
+
+# Numbers of a derivation: as typed, and the expression that gives them.
+DERIVED: dict[str, dict[str, float]] = {
+    "2": {"68": 18**2 - 16**2, "324": 18**2, "18": 16 + 2, "50 %": 100 * 0.5},
+    "3": {"50,000": 50_000},
+    "4": {"8192": 128 * 8 * 8, "63": 64 - 1},
+    "6": {"256": 16 * 16},
+    # The assignment's own limits, the check's tolerances and the versions of Python and the data.
+    "docs/assignment": {"50,000": 50_000, "0.001": 1e-3, "10 %": 10},
+    "docs/run-it-yourself": {"3.11": 3.11, "5,000": 5_000},
+}
+# The level of every interval on the site, a definition.
+EVERYWHERE: dict[str, float] = {"95 %": 95}
+# Words that define, set or derive; the reason says which.
+PHRASES: dict[str, str] = {
+    "twice the variance": "clause 1.b",
+    "twice that of the fourth's": "clause 1.b",
+    "variance of one layer's weights doubles": "clause 1.b",
+    "the doubled case": "clause 1.b",
+    "miss the ratio by a percent or two": "the standard error of a sampled variance",
+    "one third over fan_in": "the variance of a uniform variable",
+    "doubling the wrong thing": "the trap",
+    "Doubling it makes the variance four times as large": "a square",
+    "ten times as large": "the exercise's question",
+    "the root of two, twice": "applied two times",
+    "with a third of its taps on zeros": "three of nine taps",
+    "a quarter of the channels": "the question",
+    "half a point": "a margin that is set beforehand",
+    "with probability one half": "symmetry about zero",
+    "halves the 16x16 image": "the definition of the pool",
+    "below half of it": "a threshold that is set beforehand",
+    "the first half is exact": "half of the statement",
+    "let the ReLU take one half": "symmetry about zero",
+    "a little less than a quarter": "one of four, less the windows without a positive number",
+    "half the standard deviation, hence half that mean": "an average of four",
+}
+
+
+def sources():
+    """Return name, text blocks and code of every page."""
+    pages = {}
+    for script in sorted((ROOT / "gallery").rglob("*.py")):
+        blocks = split_code_and_text_blocks(str(script))[1]
+        text = "\n\n".join(block.content + "\n" for block in blocks if block.type == "text")
+        code = "\n".join(block.content for block in blocks if block.type == "code")
+        pages[script.stem] = (text, code)
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        if "_build" not in page.parts:
+            pages[f"docs/{page.stem}"] = (page.read_text(encoding="utf-8"), "")
+    return pages
+
+
+PAGES = sources()
+
+
+def prose(text):
+    """Return the text without formulas, code, citations and the list of references."""
+    for pattern in (REFERENCES, *FORMULAS, YEAR):
+        text = pattern.sub(" ", text)
+    return " ".join(text.split())
+
+
+def stated_numbers(text):
+    """Return the numbers that could be a result: decimals, percentages, integers above 16."""
+    found = (hit.group().strip() for hit in NUMBER.finditer(text))
+    return {one for one in found if "." in one or "%" in one or abs(value(one)) > LARGE}
+
+
+def value(number):
+    return float(re.sub(r"[,\s%]", "", number).replace("−", "-"))
+
+
+@functools.cache
+def network_sizes(number):
+    """Return the sizes of a variant's network: of its input, its feature maps, its weights."""
+    variant = VARIANTS[number]
+    cases = [{"head": head} for head in variant.heads] or [{}]
+    sizes = set(variant.input_shape)
+    for model in (variant.build(**case) for case in cases):
+        shapes = [parameter.shape for parameter in model.parameters()]
+        shapes += [row.output_shape for row in layer_table(model, variant.input_shape).rows]
+        sizes |= {size for shape in shapes for size in shape}
+        sizes |= {math.prod(shape[1:]) for shape in shapes}
+    return sizes
+
+
+def sizes(name, code):
+    """Return the numbers that the code of a page sets, and the sizes of its network."""
+    number = name.removeprefix("variant_")[:1]
+    own = network_sizes(int(number)) if number.isdigit() else set()
+    nodes = ast.walk(ast.parse(re.sub(r"^%.*$", "", code, flags=re.MULTILINE)))
+    values = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    return own | {one for one in values if isinstance(one, int | float)}
+
+
+def derived(name):
+    variant = name.removeprefix("variant_")[:1]
+    return EVERYWHERE | DERIVED.get(name, DERIVED.get(variant, {}))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_number_in_prose_is_no_result(name):
+    text, code = PAGES[name]
+    known = sizes(name, code)
+    free = stated_numbers(prose(text)) - derived(name).keys()
+    assert not {one for one in free if "%" in one or value(one) not in known}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_word_for_a_number_in_prose_states_no_result(name):
+    text = prose(PAGES[name][0])
+    for phrase in PHRASES:
+        text = text.replace(phrase, " ").replace(phrase.capitalize(), " ")
+    assert not [text[max(hit.start() - 40, 0) : hit.end() + 40] for hit in WORD.finditer(text)]
+
+
+@pytest.mark.parametrize("phrase", PHRASES)
+def test_allowed_phrase_is_still_in_use(phrase):
+    assert any(phrase in prose(text) for text, _ in PAGES.values())
+
+
+def test_derived_number_is_what_its_expression_gives():
+    rows = [(one, got) for table in DERIVED.values() for one, got in table.items()]
+    for typed, expected in rows:
+        digits = len(typed.partition(".")[2].rstrip("% "))
+        assert math.isclose(value(typed), expected, abs_tol=0.5001 * 10.0**-digits), typed
+
+
+def test_a_typed_result_is_found():
+    text = "The mean falls by 4.04 %, in 45% of the seeds; it is two times as large, about half.\n"
+    assert stated_numbers(prose(text)) == {"4.04 %", "45%"}
+    assert len(WORD.findall(prose(text))) == 2
