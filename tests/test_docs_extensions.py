@@ -424,7 +424,9 @@ def test_scrolling_boxes_can_be_focused_once():
 
 
 def test_gallery_grid_is_replaced_and_the_rest_stays():
-    grid = '.. raw:: html\n\n    <div class="sphx-glr-thumbnails">\n\nx\n\n'
+    thumb = "    <div>\n\n.. only:: html\n\n  x\n\n"
+    grid = f'.. raw:: html\n\n    <div class="sphx-glr-thumbnails">\n\n{thumb}'
+    grid += ".. thumbnail-parent-div-close\n\n.. raw:: html\n\n    </div>\n\n\n"
     tree = ".. toctree::\n   :hidden:\n\n   /a\n\n"
     source = f"T\n=\n\n{grid}{tree}Deeper\n------\n\n{grid}{tree}"
     own, more = ".. variant-cards::\n\n", ".. variant-cards::\n   :deeper:\n\n"

@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 
 _GRID = re.compile(
     r"\.\. raw:: html\n\n\s+<div class=\"sphx-glr-thumbnails\">.*?"
-    r"(?=\.\. toctree::|\.\. only:: html|\Z)",
+    r"\.\. thumbnail-parent-div-close\n\n\.\. raw:: html\n\n\s+</div>\n+",
     re.DOTALL,
 )
 
