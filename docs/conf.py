@@ -118,7 +118,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "download_all_examples": True,
 }
-gallery_stale_package = "seminar"
+gallery_stale_package = figure_script_package = "seminar"
 gallery_stale_libraries = ["matplotlib", "numpy", "scikit-learn", "scipy", "torch"]
 gallery_stale_outputs = [".record.json"]
 

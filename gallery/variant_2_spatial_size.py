@@ -33,7 +33,7 @@ from torch import nn
 
 from seminar.conditions import check
 from seminar.data import PHOTO_CREDIT, photo_patches
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, seeds
+from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
 from seminar.initialization import seeded
 from seminar.plotting import COLORS, describe, feature_maps, use_style
 from seminar.probes import conv_output_size, layer_table
@@ -204,9 +204,9 @@ print(f"share of the bias: {share:.4f}")
 # Measure
 # -------
 # Now many networks, each with its own weights and its own noise. The law speaks of averages over
-# networks, so we compare the averages; ``ratio`` gives one number per network whose mean is the
-# quotient of the averages, which is what an interval needs. The two cases are **paired**: they
-# share weights and input, network by network.
+# networks, so we compare the averages; ``ratio_of_means`` gives one number per network whose mean
+# is the quotient of the averages, which is what an interval needs. The two cases are **paired**:
+# they share weights and input, network by network.
 
 SEEDS = seeds(full=300, quick=40)
 
@@ -221,12 +221,6 @@ def measure(make_input, **case):
     return tuple(torch.stack(run(padding)).numpy() for padding in (0, 1))
 
 
-def ratio(top, bottom):
-    """Return samples whose mean is mean(top) / mean(bottom) (the delta method)."""
-    quotient = top.mean() / bottom.mean()
-    return quotient + (top - quotient * bottom) / bottom.mean()
-
-
 maps = {bias: measure(noise, bias=bias) for bias in (False, True)}
 
 # %%
@@ -234,7 +228,7 @@ maps = {bias: measure(noise, bias=bias) for bias in (False, True)}
 # mean activation.
 
 means = {bias: [m.mean((1, 2)) for m in pair] for bias, pair in maps.items()}
-changes = {bias: 100 * (ratio(m1, m0) - 1) for bias, (m0, m1) in means.items()}
+changes = {bias: 100 * (ratio_of_means(m1, m0) - 1) for bias, (m0, m1) in means.items()}
 print("             output shape   positions   mean activation")
 for p, (m, mean) in enumerate(zip(maps[True], means[True], strict=True)):
     rows, columns = m.shape[1:]
@@ -316,7 +310,7 @@ rows = []
 for n, root in profile.items():
     law = {"edge": root[0], "corner": root[0] ** 2, "map": root.mean() ** 2}
     for spot, predicted in law.items():
-        measured = ratio(spots[spot][:, n - 1], centre[:, n - 1])
+        measured = ratio_of_means(spots[spot][:, n - 1], centre[:, n - 1])
         rows.append(Comparison(f"{spot}, L = {n}", predicted, measured, variant=2,
                                tolerance=0.001 * (n - 1),
                                reason="64 channels are not very wide"))  # fmt: skip
@@ -329,7 +323,7 @@ Comparisons(rows)
 
 fig, ax = plt.subplots(figsize=(6.4, 4.4))
 for n, marker in zip(profile, "osD", strict=True):
-    points = [estimate(ratio(edges[:, n - 1, d], centre[:, n - 1])) for d in range(6)]
+    points = [estimate(ratio_of_means(edges[:, n - 1, d], centre[:, n - 1])) for d in range(6)]
     (line,) = ax.plot(range(6), profile[n][:6], color=COLORS["law"], linestyle="-", linewidth=1.5)
     dots = ax.errorbar(range(6), [p.mean for p in points], [p.half_width for p in points],
                        fmt=marker, color=COLORS["padding=1"])  # fmt: skip
@@ -413,7 +407,7 @@ def compare(name, make_input):
     predicted = 100 * predict_padding_change(torch.stack(q))
     open_ = estimate([100 * predict_padding_change(one) for one in q]).half_width
     m0, m1 = (m.mean((1, 2)) for m in measure(make_input))
-    return Comparison(f"change of the mean, {name}", predicted, 100 * (ratio(m1, m0) - 1),
+    return Comparison(f"change of the mean, {name}", predicted, 100 * (ratio_of_means(m1, m0) - 1),
                       variant=2, unit="%", tolerance=open_,
                       reason="q sampled in other networks")  # fmt: skip
 
@@ -440,7 +434,7 @@ for mode in ("zeros", "reflect", "replicate", "circular"):
     networks = [build(seed, padding=1, padding_mode=mode) for seed in MODE_SEEDS]
     pairs = zip(networks, MODE_SEEDS, strict=True)
     m = torch.stack([mean_map(network, noise(seed)) for network, seed in pairs])
-    quotient = ratio(m[:, ring].mean(1).numpy(), m[:, ~ring].mean(1).numpy())
+    quotient = ratio_of_means(m[:, ring].mean(1).numpy(), m[:, ~ring].mean(1).numpy())
     law = in_zeros if mode == "zeros" else 1.0
     modes[mode] = Comparison(f"ring / inside, {mode}", law, quotient, variant=2)
 Comparisons(modes.values())

@@ -30,7 +30,7 @@ import torch
 from torch import nn
 
 from seminar.conditions import check
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, seeds
+from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
 from seminar.initialization import seeded
 from seminar.plotting import COLORS, describe, use_style
 from seminar.probes import (
@@ -47,7 +47,6 @@ from seminar.variants.gradient_depth import (
     predict_batch_norm_slope,
     predict_first_to_last,
     predict_gradients,
-    root_mean_square,
     slope_per_layer,
 )
 
@@ -261,7 +260,7 @@ print(f"gains 1, by the ratio of the weights: {predict_first_to_last(stds[0], st
 #
 # Measure
 # -------
-# Every seed is another network with other data. ``root_mean_square`` gives one number per seed
+# Every seed is another network with other data. ``ratio_of_means`` gives one number per seed
 # whose mean is the root of the mean square (or the quotient of two), so that an interval can be
 # made. The four cases use different seeds, so they are independent of each other.
 
@@ -292,11 +291,11 @@ squares = {name: run["noise"][0] for name, run in runs.items()}
 
 rows = [
     Comparison(f"first/last, {name}", laws[name].weights[0] / laws[name].weights[-1],
-               root_mean_square(squares[name][:, 0], squares[name][:, -1]), variant=5)
+               ratio_of_means(squares[name][:, 0], squares[name][:, -1], power=0.5), variant=5)
     for name in CASES
 ]  # fmt: skip
 for name, number in (("our network", 1), ("PyTorch's default", 6)):
-    measured = root_mean_square(squares[name][:, number - 1])
+    measured = ratio_of_means(squares[name][:, number - 1], power=0.5)
     title = f"norm in layer {number}, {name}"
     rows.append(Comparison(title, laws[name].weights[number - 1], measured, variant=5))
 Comparisons(rows)
@@ -309,7 +308,7 @@ marks = {"our network": ("blue", "o"), "gains 1": ("green", "s"),
 fig, ax = plt.subplots(figsize=(6.4, 4.6))
 hits = 0
 for name, (color, marker) in marks.items():
-    points = [estimate(root_mean_square(column)) for column in squares[name].T]
+    points = [estimate(ratio_of_means(column, power=0.5)) for column in squares[name].T]
     hits += sum(p.low <= law <= p.high for p, law in zip(points, laws[name].weights, strict=True))
     ax.plot(layer, laws[name].weights, "-", color=COLORS["law"], linewidth=1.5)
     ax.errorbar(layer, [p.mean for p in points], [p.half_width for p in points], fmt=marker,
@@ -472,7 +471,7 @@ plt.show()
 
 for name in ("PyTorch's default", "gains 1"):
     found = runs[name]["MSE"][0]
-    ratio = estimate(root_mean_square(found[:, 0], found[:, -1]))
+    ratio = estimate(ratio_of_means(found[:, 0], found[:, -1], power=0.5))
     law = laws[name].weights[0] / laws[name].weights[-1]
     print(f"{name:18} MSE: first/last {ratio.format()}, noise-loss law {law:.4f}")
 
@@ -564,7 +563,7 @@ check(VARIANT, mine)
 
 g = (27 / 576) ** 0.25
 found = np.array([norms(backward(build(s, first_gain=g), s)[0]) ** 2 for s in FEW_SEEDS])
-ratio = estimate(root_mean_square(found[:, 0], found[:, -1]))
+ratio = estimate(ratio_of_means(found[:, 0], found[:, -1], power=0.5))
 print(f"g = {g:.4f}: first/last = {ratio.format()}")
 
 # %%
@@ -580,7 +579,7 @@ for s in FEW_SEEDS:
         for conv in net.convolutions:
             nn.init.xavier_normal_(conv.weight)
     found.append(norms(backward(net, s)[0]) ** 2)
-ratio = estimate(root_mean_square(*np.array(found).T[[0, -1]]))
+ratio = estimate(ratio_of_means(*np.array(found).T[[0, -1]], power=0.5))
 print(f"predicted {((27 + 576) / (576 + 576)) ** 0.5:.4f}, measured {ratio.format()}")
 
 # %%

@@ -30,6 +30,7 @@ __all__ = [
     "format_number",
     "over_seeds",
     "quick_tier",
+    "ratio_of_means",
     "seeds",
     "shown",
 ]
@@ -146,6 +147,49 @@ def over_seeds(measure: Callable[[int], float], which: Iterable[int]) -> Estimat
         The mean with its interval.
     """
     return estimate([float(measure(seed)) for seed in which])
+
+
+def ratio_of_means(
+    numerator: npt.ArrayLike, denominator: npt.ArrayLike = 1.0, *, power: float = 1.0
+) -> npt.NDArray[np.float64]:
+    r"""Return one number per seed whose mean is :math:`(\bar a/\bar b)^p`.
+
+    A ratio of means has no value per seed, so :func:`estimate` cannot take it. These numbers are
+    the first-order expansion of the ratio in each seed's deviation (the delta method):
+
+    .. math:: q_i = q\,\bigl(1 + p\,(a_i/\bar a - b_i/\bar b)\bigr), \qquad
+       q = (\bar a/\bar b)^p .
+
+    Their mean is the ratio and their spread its first-order error. With squares and ``power=0.5``
+    the ratio is one of root-mean-squares.
+
+    Args:
+        numerator: :math:`a`, one per seed, shape ``(seeds,)``, with a positive mean.
+        denominator: :math:`b` of the same seeds, shape ``(seeds,)``, or a positive constant.
+        power: :math:`p`.
+
+    Returns:
+        Shape ``(seeds,)``, in the unit of the ratio.
+
+    Raises:
+        ValueError: If the shapes do not fit or a mean is not positive.
+    """
+    above, below = (np.asarray(v, dtype=np.float64) for v in (numerator, denominator))
+    if above.ndim != 1 or below.shape not in {(), above.shape}:
+        raise ValueError(
+            f"numerator and denominator must hold one number per seed, got shapes {above.shape} "
+            f"and {below.shape}; pass two arrays of one length"
+        )
+    if not above.mean() > 0 or not below.mean() > 0:
+        raise ValueError(
+            f"numerator and denominator must have positive means, got {above.mean()} and "
+            f"{below.mean()}; a ratio of signed means has no small relative error"
+        )
+    ratio = (above.mean() / below.mean()) ** power
+    per_seed: npt.NDArray[np.float64] = ratio * (
+        1 + power * (above / above.mean() - below / below.mean())
+    )
+    return per_seed
 
 
 @dataclass(frozen=True)

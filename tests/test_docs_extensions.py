@@ -470,3 +470,43 @@ def test_scoreboard_row_shows_the_record_and_links_to_it():
     assert cells[-2:] == ["2", "\N{CHECK MARK} holds"]
     (link,) = table.findall(nodes.reference)
     assert (link["record_page"], link["record_anchor"]) == ("variants/x", "law-law")
+
+
+# -- figure_script -------------------------------------------------------------------------------
+
+FIGURE = """
+import matplotlib.pyplot as plt
+fig, ax = plt.subplots()
+ax.plot([1, 2], [3, 4])
+ax.set(xlabel="a", ylabel="b")
+fig.set_label("The line rises from 3 to 4.")
+"""
+
+
+def figure_page(folder, script):
+    (folder / "theory" / "figures").mkdir(parents=True)
+    (folder / "theory" / "figures" / "line.py").write_text(script, encoding="utf-8")
+    page = "Page\n====\n\n.. figure-script:: figures/line.py\n"
+    files = {"index.rst": "Top\n===\n\n.. toctree::\n\n   theory/page\n", "theory/page.rst": page}
+    return build(folder, files, "fold_answers", "figure_script")
+
+
+def test_figure_of_a_text_page_is_drawn_for_both_themes_with_its_code(tmp_path):
+    assert figure_page(tmp_path / "site", FIGURE) == ""
+    html = (tmp_path / "site" / "out" / "theory" / "page.html").read_text(encoding="utf-8")
+    assert html.count('alt="The line rises from 3 to 4."') == 2
+    assert "The code of this figure" in html
+    assert (tmp_path / "site" / "out" / "_images" / "line_dark.svg").is_file()
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (FIGURE.replace('ylabel="b"', ""), "axes 0 has no y-label"),
+        (FIGURE + "plt.figure()\n", "draws 2 figures; draw one"),
+        ("raise KeyError('x')\n", "line.py raised KeyError: 'x'"),
+    ],
+    ids=["no label", "two figures", "error"],
+)
+def test_figure_script_that_fails_is_reported_at_its_place(tmp_path, script, message):
+    assert message in figure_page(tmp_path / "site", script)

@@ -20,6 +20,7 @@ from seminar.evidence import (
     estimate,
     format_number,
     over_seeds,
+    ratio_of_means,
     seeds,
 )
 
@@ -263,3 +264,18 @@ def test_shown_keeps_what_was_displayed(nothing_shown: list[Comparison | Answer]
     row._repr_html_()
     assert answer._repr_html_() == '<p class="answer">It is 2 &lt; 3.</p>'
     assert nothing_shown == [row, answer]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([[1.0]],), r"one number per seed, got shapes \(1, 1\)"),
+        (([1.0, 2.0], [1.0]), r"got shapes \(2,\) and \(1,\); pass two arrays of one length"),
+        (([1.0, -2.0],), "must have positive means, got -0.5"),
+        (([1.0, 2.0], 0.0), "must have positive means"),
+    ],
+    ids=["rank", "lengths", "negative", "zero"],
+)
+def test_ratio_of_means_refuses_what_it_cannot_expand(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ratio_of_means(*arguments)

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from seminar.conditions import check
+from seminar.evidence import ratio_of_means
 from seminar.initialization import seeded
 from seminar.variants.gradient_depth import (
     METRICS,
@@ -26,7 +27,6 @@ from seminar.variants.gradient_depth import (
     predict_batch_norm_slope,
     predict_first_to_last,
     predict_gradients,
-    root_mean_square,
     slope_per_layer,
 )
 
@@ -491,13 +491,20 @@ def jackknife(statistic, squares):
     ("per_seed", "statistic"),
     [
         (slope_per_layer, lambda s: np.polyfit(range(4), np.log10(s.mean(0)) / 2, 1)[0]),
-        (lambda s: root_mean_square(s[:, 0]), lambda s: math.sqrt(s[:, 0].mean())),
         (
-            lambda s: root_mean_square(s[:, 0], s[:, 3]),
+            lambda s: ratio_of_means(s[:, 0], power=0.5),
+            lambda s: math.sqrt(s[:, 0].mean()),
+        ),
+        (
+            lambda s: ratio_of_means(s[:, 0], s[:, 3], power=0.5),
             lambda s: math.sqrt(s[:, 0].mean() / s[:, 3].mean()),
         ),
+        (
+            lambda s: ratio_of_means(s[:, 0], s[:, 3]),
+            lambda s: s[:, 0].mean() / s[:, 3].mean(),
+        ),
     ],
-    ids=["slope", "root mean square", "ratio"],
+    ids=["slope", "root mean square", "ratio of roots", "ratio"],
 )
 def test_numbers_per_seed_have_the_mean_and_the_error_of_the_statistic(per_seed, statistic):
     squares = np.random.default_rng(0).chisquare(20, size=(200, 4)) * [1, 2, 4, 8]
@@ -539,9 +546,8 @@ def test_build_refuses_bad_arguments(arguments, message):
         (lambda: predict_first_to_last(0.0, 1.0), r"first_std \(=0.0\) must be positive"),
         (lambda: predict_gradients([]), "layers must hold one LayerStatistics"),
         (lambda: slope_per_layer([1.0, 2.0]), r"shape \(seeds, layers\)"),
-        (lambda: root_mean_square([[1.0]]), "one positive number per seed"),
     ],
-    ids=["gains", "zero weights", "no layers", "one seed", "a matrix"],
+    ids=["gains", "zero weights", "no layers", "one seed"],
 )
 def test_laws_refuse_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):

@@ -2,6 +2,8 @@
 
 ::
 
+    figure_script_package = "seminar"  # in conf.py: the first-party package, beside docs/
+
     ```{figure-script} figures/border.py
     ```
 
@@ -40,7 +42,7 @@ class FigureScript(SphinxDirective):
         script, source = Path(absolute), Path(self.env.srcdir)
         if not script.is_file():
             raise self.error(f"there is no script {relative}")
-        package = source.parent / self.config.gallery_stale_package
+        package = source.parent / self.config.figure_script_package
         needed = [script, *sorted(import_closure(script, package))]
         for path in needed:
             self.env.note_dependency(str(path))
@@ -93,6 +95,7 @@ def digest(paths: list[Path]) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the directive; ``gallery_stale`` declares the package's setting."""
+    """Register the directive and its setting: the first-party package, a folder beside docs/."""
+    app.add_config_value("figure_script_package", "", "env")
     app.add_directive("figure-script", FigureScript)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

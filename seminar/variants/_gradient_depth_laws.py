@@ -24,7 +24,6 @@ __all__ = [
     "predict_batch_norm_slope",
     "predict_first_to_last",
     "predict_gradients",
-    "root_mean_square",
     "slope_per_layer",
 ]
 
@@ -167,32 +166,4 @@ def slope_per_layer(squared_norms: npt.ArrayLike) -> npt.NDArray[np.float64]:
     means = squares.mean(axis=0)
     slope = float(weights @ np.log10(means)) / 2
     per_seed: npt.NDArray[np.float64] = slope + (squares / means - 1) @ weights / math.log(100)
-    return per_seed
-
-
-def root_mean_square(
-    squared_norms: npt.ArrayLike, relative_to: npt.ArrayLike = 1.0
-) -> npt.NDArray[np.float64]:
-    r"""Return one number per seed; their mean is the root-mean-square, or a ratio of two.
-
-    As in :func:`slope_per_layer`, the spread of the numbers is the first-order error of
-
-    .. math:: \sqrt{\overline{a^2}\,/\;\overline{b^2}}.
-
-    Args:
-        squared_norms: :math:`a^2`, one per seed, shape ``(seeds,)``.
-        relative_to: :math:`b^2` of the same runs, shape ``(seeds,)``, or a positive constant.
-
-    Returns:
-        Shape ``(seeds,)``, in the unit of the norms.
-    """
-    above, below = (np.asarray(v, dtype=np.float64) for v in (squared_norms, relative_to))
-    if above.ndim != 1 or not above.mean() > 0 or not below.mean() > 0:
-        raise ValueError(
-            f"squared_norms must hold one positive number per seed, got shape {above.shape}"
-        )
-    ratio = math.sqrt(above.mean() / below.mean())
-    per_seed: npt.NDArray[np.float64] = ratio * (
-        1 + (above / above.mean() - below / below.mean()) / 2
-    )
     return per_seed

@@ -33,7 +33,6 @@ from seminar.variants._gradient_depth_laws import (
     predict_batch_norm_slope,
     predict_first_to_last,
     predict_gradients,
-    root_mean_square,
     slope_per_layer,
 )
 
@@ -48,7 +47,6 @@ __all__ = [
     "predict_batch_norm_slope",
     "predict_first_to_last",
     "predict_gradients",
-    "root_mean_square",
     "slope_per_layer",
 ]
 
