@@ -423,6 +423,13 @@ def test_scrolling_boxes_can_be_focused_once():
     assert '<div tabindex="0" class="table-wrapper docutils">' in cured
 
 
+def test_clauses_and_the_answer_of_a_page_can_be_linked_once():
+    row = '<tr><th scope="row">1.b</th></tr>'
+    cured = html_cures.make_addressable(f'{row}{row}<p class="answer">a</p><p class="answer">b</p>')
+    assert cured.count('id="clause-1.b"') == cured.count('id="answer"') == 1
+    assert cured.index("clause-1.b") < len(row)
+
+
 def test_gallery_grid_is_replaced_and_the_rest_stays():
     thumb = "    <div>\n\n.. only:: html\n\n  x\n\n"
     grid = f'.. raw:: html\n\n    <div class="sphx-glr-thumbnails">\n\n{thumb}'

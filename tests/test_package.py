@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import importlib
+import importlib.metadata
 import pkgutil
 import re
 import subprocess
@@ -8,6 +10,8 @@ import sys
 import tomllib
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import seminar
 
@@ -71,10 +75,47 @@ def test_module_is_in_the_api_reference(name, root):
     assert name in listed or name in {"seminar.arithmetic", "seminar.layers"}  # via seminar.probes
 
 
-def test_every_dependency_is_pinned_for_the_tests(root):
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    pins = (root / ".ci" / "constraints.txt").read_text(encoding="utf-8").lower()
-    groups = [item for group in project["dependency-groups"].values() for item in group]
-    wanted = project["project"]["dependencies"] + [item for item in groups if isinstance(item, str)]
-    names = {re.match(r"[\w.-]+", item)[0].lower() for item in wanted} - {"nox"}
-    assert not [name for name in sorted(names) if f"\n{name}==" not in pins]
+def pins(root):
+    text = (root / ".ci" / "constraints.txt").read_text(encoding="utf-8")
+    return dict(re.findall(r"^([\w.-]+)==(\S+)$", text, re.MULTILINE))
+
+
+def project(root):
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def closure(requirements):
+    """Return the names of the installed packages that the requirements bring here."""
+    found, waiting = set(), [Requirement(item) for item in requirements]
+    while waiting:
+        item = waiting.pop()
+        name = canonicalize_name(item.name)
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            needs = map(Requirement, importlib.metadata.requires(name) or [])
+            extras = [{"extra": extra} for extra in item.extras or {""}]
+            here = [
+                one for one in needs if one.marker is None or any(map(one.marker.evaluate, extras))
+            ]
+            waiting += [one for one in here if canonicalize_name(one.name) not in found]
+            found.add(name)
+    return found
+
+
+def test_everything_that_the_dependencies_bring_is_pinned(root):
+    groups = project(root)["dependency-groups"].values()
+    named = [item for group in groups for item in group if isinstance(item, str)]
+    wanted = [item for item in named if not item.startswith("nox")]  # it runs outside
+    wanted += project(root)["project"]["dependencies"]
+    pinned = {canonicalize_name(name) for name in pins(root)}
+    own_tools = {"pip", "setuptools", "wheel"}
+    assert sorted(closure(wanted) - pinned - own_tools) == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "repository"),
+    [("ruff", "astral-sh/ruff-pre-commit"), ("sp-repo-review", "scientific-python/cookie")],
+)
+def test_hooks_before_a_commit_use_the_pinned_version(root, tool, repository):
+    hooks = (root / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    revision = re.search(rf"{repository}\n    rev: v?(\S+)", hooks)[1]
+    assert revision == pins(root)[tool]

@@ -1,7 +1,8 @@
-"""Cure accessibility faults of the HTML that other tools write.
+"""Cure faults of the HTML that other tools write, mostly of accessibility.
 
 * Boxes that scroll sideways (code, output, tables) can be focused, so that the keyboard scrolls
   them.
+* The clauses of a page's first check and its answer get ids, so that other pages can link them.
 * sphinx-gallery's own cards on the gallery index hide their link text and carry an invalid
   ``tooltip`` attribute; the index gets our cards instead, before it is parsed.
 """
@@ -30,6 +31,16 @@ def make_focusable(body: str) -> str:
     )
 
 
+def make_addressable(body: str) -> str:
+    """Return the HTML with ids on each clause's first row and on the page's answer."""
+    for clause in dict.fromkeys(re.findall(r'<th scope="row">(\d\.[a-z])</th>', body)):
+        plain, named = (
+            f'<th scope="row"{part}>{clause}</th>' for part in ("", f' id="clause-{clause}"')
+        )
+        body = body.replace(plain, named, 1)
+    return body.replace('<p class="answer">', '<p class="answer" id="answer">', 1)
+
+
 def replace_grids(source: str, *, deeper: bool) -> str:
     """Return the index of a gallery with our cards in the place of sphinx-gallery's grids.
 
@@ -46,6 +57,8 @@ def _on_page(
 ) -> None:
     if "body" in context:
         context["body"] = make_focusable(context["body"])
+        if pagename.startswith(tuple(app.config.sphinx_gallery_conf["gallery_dirs"])):
+            context["body"] = make_addressable(context["body"])
 
 
 def _on_source(app: Sphinx, docname: str, source: list[str]) -> None:

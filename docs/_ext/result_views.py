@@ -145,16 +145,21 @@ class Scoreboard(_View):
 
 
 class VariantPage(SphinxRole):
-    """A link to the page of a variant, given its number."""
+    """A link to the page of a variant, given its number, or to an anchor there: ``1#answer``."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Build the link."""
-        title = f"variant {int(self.text)}"
-        wanted = f"/variant_{int(self.text)}_"
+        number, _, anchor = self.text.partition("#")
+        title = f"variant {int(number)}"
+        wanted = f"/variant_{int(number)}_"
         found = (name for name in self.env.found_docs if wanted in name)
         pages = [name for name in found if not is_deeper(name)]
         if not pages:
             return [nodes.inline("", title)], []
+        if anchor:  # ids that html_cures adds: Sphinx does not know them
+            link = nodes.reference("", title, internal=True, refuri="")
+            link["record_page"], link["record_anchor"] = pages[0], anchor
+            return [link], []
         target = {"refdomain": "std", "reftype": "doc", "reftarget": f"/{pages[0]}"}
         link = addnodes.pending_xref(
             "", nodes.inline("", title), refexplicit=True, refwarn=True, **target
