@@ -83,7 +83,9 @@ def relu_moments(covariance: Tensor) -> Tensor:
     matrix = covariance.reshape(side, side)
     scale = matrix.diagonal().clamp_min(0).sqrt()
     norms = scale[:, None] * scale[None, :]
-    cosine = (matrix / norms.clamp_min(torch.finfo(matrix.dtype).tiny)).clamp(-1, 1)
+    # Short of 1 by rounding: at 1 the slope of arccos is infinite and a gradient would be NaN.
+    bound = 1 - 4 * torch.finfo(matrix.dtype).eps
+    cosine = (matrix / norms.clamp_min(torch.finfo(matrix.dtype).tiny)).clamp(-bound, bound)
     angle = torch.arccos(cosine)
     moments = norms / (2 * math.pi) * (angle.sin() + (math.pi - angle) * cosine)
     return moments.reshape(shape)
