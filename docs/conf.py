@@ -44,12 +44,15 @@ extensions = [
     "build_facts",
     "figure_script",
     "fold_answers",
+    "fold_code",
     "gallery_records",
     "gallery_stale",
     "html_cures",
     "local_inventories",
     "mathml",
+    "page_contents",
     "result_views",
+    "scoreboard",
     "used_on_pages",
 ]
 

@@ -9,6 +9,7 @@ from io import StringIO
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import fold_code
 import gallery_figures
 import gallery_records
 import gallery_stale
@@ -17,7 +18,9 @@ import local_inventories
 import mathml
 import matplotlib.pyplot as plt
 import numpy as np
+import page_contents
 import pytest
+import scoreboard
 import torch
 from docutils import nodes
 from gallery_reset import reset_torch
@@ -393,6 +396,22 @@ def test_answer_is_folded_with_its_id_inside_and_left_out_of_the_contents(tmp_pa
     assert page.count("Answer to 1") == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "summary"),
+    [
+        ("import torch\nfrom torch import nn\ntorch.set_num_threads(1)", "Imports and settings"),
+        ("fig, ax = plt.subplots()\nplt.show()", "The code of this figure"),
+        ('best = 2\nAnswer(f"{best}", variant=1)', "How this sentence is made"),
+        ("network = build()\nprint(network)", ""),
+        ("%pip install x", ""),
+        ("# a comment", ""),
+    ],
+    ids=["imports", "figure", "answer", "experiment", "magic", "comment"],
+)
+def test_cells_that_only_prepare_or_draw_are_folded(code, summary):
+    assert fold_code.reason_to_fold(code) == summary
+
+
 # -- local_inventories ---------------------------------------------------------------------------
 
 
@@ -428,6 +447,14 @@ def test_clauses_and_the_answer_of_a_page_can_be_linked_once():
     cured = html_cures.make_addressable(f'{row}{row}<p class="answer">a</p><p class="answer">b</p>')
     assert cured.count('id="clause-1.b"') == cured.count('id="answer"') == 1
     assert cured.index("clause-1.b") < len(row)
+
+
+def test_long_page_gets_its_contents_under_the_introduction():
+    body = "<section><h1>T</h1><p>Intro</p><section><h2>A</h2></section></section>"
+    toc = "<ul>" + "<li>x</li>" * 8 + "</ul>"
+    assert page_contents.add_contents(body, "<ul><li>x</li></ul>") == body
+    page = page_contents.add_contents(body, toc)
+    assert page.index("Intro") < page.index(toc) < page.index("<h2>")
 
 
 def test_gallery_grid_is_replaced_and_the_rest_stays():
@@ -468,15 +495,31 @@ def test_build_facts_do_without_a_repository(tmp_path, monkeypatch):
 
 
 def test_scoreboard_row_shows_the_record_and_links_to_it():
-    import result_views
-
     record = {**comparison().to_dict(), "record_page": "variants/x"}
-    table = result_views.table([record])
-    cells = [entry.astext() for entry in table.findall(nodes.entry)][6:]
-    assert cells[:2] == ["1", "law"]
+    table = scoreboard.table([record], numbered=True)
+    cells = [entry.astext() for entry in table.findall(nodes.entry)][5:]
+    assert cells[0] == "1 · law"
     assert cells[-2:] == ["2", "\N{CHECK MARK} holds"]
     (link,) = table.findall(nodes.reference)
     assert (link["record_page"], link["record_anchor"]) == ("variants/x", "law-law")
+
+
+@pytest.mark.parametrize(
+    ("predicted", "tolerance", "verdict"),
+    [
+        (1.0, 0.0, scoreboard.HOLDS),
+        (3.0, 1.5, scoreboard.WITHIN),
+        (3.0, 0.0, scoreboard.DISAGREES),
+    ],
+    ids=["inside", "by tolerance", "outside"],
+)
+def test_scoreboard_tells_an_interval_from_a_tolerance(predicted, tolerance, verdict):
+    reason = "a limit law" if tolerance else ""
+    row = Comparison("law", predicted, [0.9, 1.1], 1, tolerance=tolerance, reason=reason)
+    assert scoreboard.verdict(row.to_dict()) == verdict
+    counts = re.findall(r"(\d+) (?:of|within|outside)", scoreboard.summarize([row.to_dict()], 0))
+    order = (scoreboard.HOLDS, scoreboard.WITHIN, scoreboard.DISAGREES)
+    assert counts == [str(int(verdict == name)) for name in order]
 
 
 # -- figure_script -------------------------------------------------------------------------------

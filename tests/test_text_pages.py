@@ -17,6 +17,14 @@ def test_python_examples_run(root, page, capsys):
     assert "Every clause holds." in capsys.readouterr().out
 
 
+def test_report_in_the_text_is_what_its_example_prints(root, capsys):
+    text = (root / "docs/run-it-yourself.md").read_text(encoding="utf-8")
+    example = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    shown = re.search(r"```text\n(.*?)```", text, re.DOTALL)[1]
+    exec(compile(example, "example", "exec"), {})
+    assert capsys.readouterr().out == shown
+
+
 def test_every_clause_of_the_conditions_is_in_the_assignment(root):
     from seminar.variants import VARIANTS
 

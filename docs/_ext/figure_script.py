@@ -51,7 +51,7 @@ class FigureScript(SphinxDirective):
         code = nodes.literal_block("", script.read_text(encoding="utf-8"), language="python")
         summary = folded_summary("", "", nodes.Text("The code of this figure"))
         identifier = nodes.make_id(f"code-of-{script.stem}")
-        return [*image_pair(light, source), folded("", summary, code, ids=[identifier])]
+        return [*image_pair(light, source), folded("", summary, code, ids=[identifier], code=True)]
 
     def _draw(self, script: Path, light: Path, state: str) -> None:
         stamp = light.with_suffix(".stamp")

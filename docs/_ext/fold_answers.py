@@ -46,7 +46,8 @@ class FoldAnswers(SphinxTransform):
 
 
 def _open_details(translator: Any, node: nodes.Element) -> None:
-    translator.body.append('<details class="answer-fold">')
+    kind = "code-fold" if node.get("code") else "answer-fold"
+    translator.body.append(f'<details class="{kind}">')
 
 
 def _close_details(translator: Any, node: nodes.Element) -> None:

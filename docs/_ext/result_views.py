@@ -1,4 +1,4 @@
-"""Show this build's results on other pages: cards, the scoreboard and a page's figure.
+"""Show what the pages answered on other pages: cards, a page's figure, links by number.
 
 ::
 
@@ -6,16 +6,12 @@
     ```
     ```{variant-figure} 1
     ```
-    ```{scoreboard}
-    :first:
-    ```
 
-``variant-cards`` makes a card for each variant's page: question, figure, answer, link; with
-``:deeper:``, for each page in the folder ``deeper``, with its title. Inline, the role ``variant``
-links to the page of a variant by number, where the page exists.
-``variant-figure`` repeats the chosen figure of a variant's page. ``scoreboard`` lists every
-comparison by variant, identities apart; with ``:first:`` it shows one row a variant and folds the
-rest. All of them read what ``gallery_records`` kept, so nobody types a result.
+``variant-cards`` makes a card for each variant's page: question, figure, folded answer, link; with
+``:deeper:``, for each page in the folder ``deeper``, with its title. ``variant-figure`` repeats the
+chosen figure of a variant's page. Inline, the role ``variant`` links to the page of a variant by
+number, where the page exists. All of them read what ``gallery_records`` kept, so nobody types a
+result.
 """
 
 from __future__ import annotations
@@ -26,21 +22,20 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from fold_answers import folded, folded_summary
 from gallery_figures import image_pair
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from seminar.evidence import Comparison, Estimate
-
 _NUMBER = re.compile(r"^#\s*sphinx_gallery_thumbnail_number\s*=\s*(\d+)", re.MULTILINE)
-COLUMNS = ("variant", "law", "predicted", "measured, 95 % interval", "seeds", "verdict")
 
 
-class _View(SphinxDirective):
-    """What the three directives share: the records, and pages that depend on them."""
+class View(SphinxDirective):
+    """What the directives share: the records, and pages that depend on them."""
 
     def records(self) -> dict[str, dict[str, Any]]:
+        """Return the record of each page by its docname."""
         self.env.note_dependency(str(Path(self.env.doctreedir, "records.json")))
         found = self.env.seminar_records  # type: ignore[attr-defined]
         return {name: record for name, record in found.items() if record["variant"]}
@@ -75,7 +70,7 @@ def is_deeper(docname: str) -> bool:
     return "/deeper/" in docname
 
 
-class VariantCards(_View):
+class VariantCards(View):
     """One card for each page of a variant, or for each that goes deeper."""
 
     option_spec = {"deeper": directives.flag}  # noqa: RUF012  docutils' convention
@@ -93,55 +88,27 @@ class VariantCards(_View):
             question["classes"] = ["variant-question"]  # type: ignore[index]
             item = nodes.list_item("", label, question, *self.figure(docname))
             for text in record["answers"][:1]:
-                item += nodes.paragraph("", text, classes=["answer"])
+                identifier = nodes.make_id(f"answer-{docname}")
+                summary = folded_summary("", "", nodes.Text("The answer of this build"))
+                answer = nodes.paragraph("", text, classes=["answer"])
+                item += folded("", summary, answer, ids=[identifier])
             cards += item
         return [cards] if cards.children else []
 
 
-class VariantFigure(_View):
+class VariantFigure(View):
     """The chosen figure of one variant's page."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return the pair of images, with the page's answer under it."""
+        """Return the pair of images."""
         number = int(self.arguments[0])
         for docname, record in self.pages(deeper=False).items():
             if record["variant"]["number"] == number:
-                answers = [nodes.paragraph("", text) for text in record["answers"][:1]]
-                content = [*self.figure(docname), *answers]
-                return [nodes.container("", *content, classes=["variant-figure"])]
+                figure = self.figure(docname)
+                return [nodes.container("", *figure, classes=["variant-figure"])]
         return []
-
-
-class Scoreboard(_View):
-    """Every comparison of this build."""
-
-    option_spec = {"first": directives.flag}  # noqa: RUF012  docutils' convention
-
-    def run(self) -> list[nodes.Node]:
-        """Build the tables."""
-        rows = [
-            {**row, "record_page": docname}
-            for docname, record in self.records().items()
-            for row in record["results"]
-        ]
-        laws = [row for row in rows if row["kind"] == "prediction"]
-        identities = [row for row in rows if row["kind"] != "prediction"]
-        if not rows:
-            return []
-        everything = _by_variant(laws) + _titled("Identities", identities)
-        if "first" not in self.options:
-            return everything
-        first = list({row["variant"]: row for row in reversed(laws)}.values())[::-1]
-        summary = f"All {len(laws)} predictions and {len(identities)} identities"
-        start = f'<details class="answer-fold"><summary>{summary}</summary><div>'
-        return [
-            table(first),
-            nodes.raw("", start, format="html"),
-            *everything,
-            nodes.raw("", "</div></details>", format="html"),
-        ]
 
 
 class VariantPage(SphinxRole):
@@ -168,47 +135,6 @@ class VariantPage(SphinxRole):
         return [link], []
 
 
-def _by_variant(rows: list[dict[str, Any]]) -> list[nodes.Node]:
-    numbers = sorted({row["variant"] for row in rows})
-    groups = {number: [row for row in rows if row["variant"] == number] for number in numbers}
-    return [node for number in numbers for node in _titled(f"Variant {number}", groups[number])]
-
-
-def _titled(title: str, rows: list[dict[str, Any]]) -> list[nodes.Node]:
-    return [nodes.rubric("", title), table(rows)] if rows else []
-
-
-def table(rows: list[dict[str, Any]]) -> nodes.table:
-    """Return the table of some records; the law links to its row on its page."""
-    group = nodes.tgroup("", cols=len(COLUMNS))
-    group += [nodes.colspec("", colwidth=1) for _ in COLUMNS]
-    head = nodes.row("", *(_cell(nodes.Text(name)) for name in COLUMNS))
-    group += [nodes.thead("", head), nodes.tbody("", *(_row(row) for row in rows))]
-    return nodes.table("", group, classes=["scoreboard"])
-
-
-def _row(row: dict[str, Any]) -> nodes.row:
-    estimate = Estimate(row["measured"], row["low"], row["high"], row["seeds"])
-    shown = Comparison(row["law"], row["predicted"], estimate, row["variant"], row["unit"])
-    law = nodes.reference("", row["law"], internal=True, refuri="")
-    law["record_page"], law["record_anchor"] = row["record_page"], row["anchor"]
-    verdict = "\N{CHECK MARK} holds" if row["holds"] else "\N{BALLOT X} disagrees"
-    measured = estimate.format(row["unit"])
-    texts = (shown.format_predicted(), measured, str(row["seeds"]), verdict)
-    cells = [_cell(nodes.Text(str(row["variant"]))), _cell(law)]
-    cells += [_cell(nodes.Text(text)) for text in texts[:-1]]
-    return nodes.row("", *cells, _cell(nodes.inline("", texts[-1], classes=[verdict_class(row)])))
-
-
-def verdict_class(row: dict[str, Any]) -> str:
-    """Return the class that colours a verdict."""
-    return "verdict-holds" if row["holds"] else "verdict-disagrees"
-
-
-def _cell(content: nodes.Node) -> nodes.entry:
-    return nodes.entry("", nodes.paragraph("", "", content))
-
-
 def _resolve_links(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for node in doctree.findall(nodes.reference):
         if "record_page" in node:
@@ -220,7 +146,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("variant-cards", VariantCards)
     app.add_directive("variant-figure", VariantFigure)
-    app.add_directive("scoreboard", Scoreboard)
     app.add_role("variant", VariantPage())
     app.connect("doctree-resolved", _resolve_links)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

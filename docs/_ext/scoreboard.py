@@ -1,0 +1,119 @@
+"""List every comparison of this build: law, prediction, measurement, seeds, verdict, link.
+
+::
+
+    ```{scoreboard}
+    :first:
+    ```
+
+The directive counts the verdicts and lists every comparison by variant, identities apart; with
+``:first:`` it lists one prediction of each variant and all that disagree. A prediction outside the
+interval that holds only by its declared tolerance is shown as such. All numbers come from what
+``gallery_records`` kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from result_views import View
+from sphinx.application import Sphinx
+
+from seminar.evidence import Comparison, Estimate
+
+COLUMNS = ("law", "predicted", "measured, 95 % interval", "seeds", "verdict")
+HOLDS, WITHIN, DISAGREES = "holds", "holds within its tolerance", "disagrees"
+
+
+class Scoreboard(View):
+    """Every comparison of this build."""
+
+    option_spec = {"first": directives.flag}  # noqa: RUF012  docutils' convention
+
+    def run(self) -> list[nodes.Node]:
+        """Build the tables."""
+        rows = [
+            {**row, "record_page": docname}
+            for docname, record in self.records().items()
+            for row in record["results"]
+        ]
+        laws = [row for row in rows if row["kind"] == "prediction"]
+        identities = [row for row in rows if row["kind"] != "prediction"]
+        if not rows:
+            return []
+        summary = nodes.paragraph("", summarize(laws, len(identities)), classes=["score"])
+        if "first" not in self.options:
+            return [
+                summary,
+                *_by_variant(laws, "Variant {}"),
+                *_by_variant(identities, "Identities of variant {}"),
+            ]
+        first = list({row["variant"]: row for row in reversed(laws)}.values())[::-1]
+        missed = [row for row in laws if verdict(row) == DISAGREES and row not in first]
+        return [summary, table(first + missed, numbered=True)]
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """Return the verdict in words; a prediction outside the interval may be within tolerance."""
+    if not row["holds"]:
+        return DISAGREES
+    return HOLDS if row["low"] <= row["predicted"] <= row["high"] else WITHIN
+
+
+def summarize(laws: list[dict[str, Any]], identities: int) -> str:
+    """Return how many predictions ended in which verdict."""
+    count = Counter(verdict(row) for row in laws)
+    return (
+        f"{count[HOLDS]} of {len(laws)} predictions lie inside the measurement's interval, "
+        f"{count[WITHIN]} within a tolerance that their page declares and explains, "
+        f"{count[DISAGREES]} outside. {identities} identities stand apart."
+    )
+
+
+def _by_variant(rows: list[dict[str, Any]], title: str) -> list[nodes.Node]:
+    numbers = sorted({row["variant"] for row in rows})
+    groups = {number: [row for row in rows if row["variant"] == number] for number in numbers}
+    return [node for number in numbers for node in _titled(title.format(number), groups[number])]
+
+
+def _titled(title: str, rows: list[dict[str, Any]]) -> list[nodes.Node]:
+    return [nodes.rubric("", title), table(rows)] if rows else []
+
+
+def table(rows: list[dict[str, Any]], *, numbered: bool = False) -> nodes.table:
+    """Return the table of some records; the law links to its row on its page.
+
+    Where ``numbered``, the law's name begins with the number of its variant.
+    """
+    group = nodes.tgroup("", cols=len(COLUMNS))
+    group += [nodes.colspec("", colwidth=1) for _ in COLUMNS]
+    head = nodes.row("", *(_cell(nodes.Text(name)) for name in COLUMNS))
+    group += [nodes.thead("", head), nodes.tbody("", *(_row(row, numbered) for row in rows))]
+    return nodes.table("", group, classes=["scoreboard"])
+
+
+def _row(row: dict[str, Any], numbered: bool) -> nodes.row:
+    estimate = Estimate(row["measured"], row["low"], row["high"], row["seeds"])
+    shown = Comparison(row["law"], row["predicted"], estimate, row["variant"], row["unit"])
+    name = f"{row['variant']} · {row['law']}" if numbered else row["law"]
+    law = nodes.reference("", name, internal=True, refuri="")
+    law["record_page"], law["record_anchor"] = row["record_page"], row["anchor"]
+    mark = "\N{CHECK MARK}" if row["holds"] else "\N{BALLOT X}"
+    colour = "verdict-holds" if row["holds"] else "verdict-disagrees"
+    said = nodes.inline("", f"{mark} {verdict(row)}", classes=[colour])
+    texts = (shown.format_predicted(), estimate.format(row["unit"]), str(row["seeds"]))
+    return nodes.row("", _cell(law), *(_cell(nodes.Text(text)) for text in texts), _cell(said))
+
+
+def _cell(content: nodes.Node) -> nodes.entry:
+    return nodes.entry("", nodes.paragraph("", "", content))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directive."""
+    app.setup_extension("result_views")
+    app.add_directive("scoreboard", Scoreboard)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
