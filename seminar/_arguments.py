@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 
 from torch import nn
+
+from seminar._failures import plain_module
 
 Shape = tuple[int, int, int]
 
@@ -40,37 +43,34 @@ def accepted_input_shape(shape: object, own: Shape, *, free: bool) -> Shape:
 
 
 def accepted_models(model: object, heads: tuple[str, ...]) -> dict[str, nn.Module]:
-    """Return the networks by head, ``""`` for the only one.
+    """Return the networks by head, ``""`` for the only one, without what wraps them.
 
     Args:
-        model: A module, or a mapping of modules where the variant has several heads.
+        model: A module, or a mapping of modules (also an ``nn.ModuleDict``) where the variant has
+            several heads.
         heads: The names of the heads; empty for one network.
 
     Returns:
-        One module per head.
+        One module per head: what ``torch.compile`` or ``nn.DataParallel`` wrapped.
 
     Raises:
-        TypeError: If the model is not what the variant wants.
+        TypeError: If the model is not what the variant wants, or scripted.
     """
     if not heads:
-        _require_module(model, "model")
-        return {"": model}  # type: ignore[dict-item]
+        return {"": plain_module(model)}
+    if isinstance(model, nn.ModuleDict):
+        model = dict(model)
     wanted = ", ".join(f'"{head}": module' for head in heads)
     if not isinstance(model, Mapping) or set(model) != set(heads):
         given = f"the keys {list(model)}" if isinstance(model, Mapping) else type(model).__name__
         raise TypeError(f"model must be a mapping {{{wanted}}} for this variant, got {given}")
-    for head in heads:
-        _require_module(model[head], f"model[{head!r}]")
-    return {head: model[head] for head in heads}
+    return {head: plain_module(model[head], f"model[{head!r}]") for head in heads}
 
 
-def _require_module(model: object, name: str) -> None:
-    if isinstance(model, nn.Module):
-        return
-    if isinstance(model, type):
-        remedy = f"pass an instance, {model.__name__}()"
-    elif isinstance(model, Mapping):
-        remedy = f"pass one of its values; its keys are {list(model)}"
-    else:
-        remedy = "pass the network itself"
-    raise TypeError(f"{name} must be an nn.Module, got {type(model).__name__}; {remedy}")
+def accepted_seed(seed: object) -> int:
+    """Return the seed, or raise TypeError unless it is a whole number."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise TypeError(
+            f"seed (={seed!r}) must be a whole number; leave the argument out for seed 0"
+        )
+    return int(seed)

@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias, cast
 
 from torch import Tensor
+
+#: What a node does, in one word; :class:`~seminar.graph.Node` explains them.
+Kind: TypeAlias = Literal[
+    "input",
+    "conv",
+    "conv_transpose",
+    "other_conv",
+    "linear",
+    "product",
+    "relu",
+    "activation",
+    "max_pool",
+    "avg_pool",
+    "adaptive_avg_pool",
+    "other_pool",
+    "mean",
+    "norm",
+    "pad",
+    "resize",
+    "reshape",
+    "dropout",
+    "add",
+    "cat",
+    "assignment",
+    "other",
+]
+
+#: Functions that take shape and type from a tensor, but nothing of its values.
+CONSTANTS = frozenset(
+    {"empty_like", "full_like", "ones_like", "rand_like", "randint_like", "randn_like"}
+    | {"zeros_like", "new_empty", "new_empty_strided", "new_full", "new_ones", "new_tensor"}
+    | {"new_zeros"}
+)
 
 _CONV = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _CONV_TRANSPOSE = (*_CONV[:5], "output_padding", "groups", "dilation")
 _POOL = ("input", "kernel_size", "stride", "padding")
 
 #: Kind and the names of the positional arguments, by function name without dimension.
-_SIGNATURES: dict[str, tuple[str, tuple[str, ...]]] = {
+_SIGNATURES: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "conv": ("conv", _CONV),
     "conv_transpose": ("conv_transpose", _CONV_TRANSPOSE),
     "max_pool": ("max_pool", _POOL),
@@ -35,8 +69,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "max_pool": {"stride": None, "padding": 0},
     "avg_pool": {"stride": None, "padding": 0},
 }
-_BY_NAME: dict[str, frozenset[str]] = {
-    kind: frozenset(names.split())
+_BY_NAME: dict[Kind, frozenset[str]] = {
+    cast("Kind", kind): frozenset(names.split())
     for kind, names in {
         "relu": "relu",
         "activation": "celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu "
@@ -57,7 +91,7 @@ _BY_NAME: dict[str, frozenset[str]] = {
 class Operation:
     """The kind of a call, its settings, and its weight if it has one."""
 
-    kind: str
+    kind: Kind
     options: Mapping[str, Any] = field(default_factory=dict)
     weight: Tensor | None = None
 
@@ -86,6 +120,8 @@ def classify(
         return _with_settings(kind, plain, names, args, kwargs)
     if _is_relu(plain, args, kwargs):
         return Operation("relu")
+    if plain in {"clamp", "clip"} and None not in _bounds(args, kwargs):
+        return Operation("activation")
     if plain in _BY_NAME["product"]:
         weights = [t for t in (*args, *kwargs.values()) if isinstance(t, Tensor) and learned(t)]
         matrices = [t for t in weights if t.ndim >= 2]
@@ -97,7 +133,7 @@ def classify(
 
 
 def _with_settings(
-    kind: str, function: str, names: tuple[str, ...], args: Any, kwargs: Mapping[str, Any]
+    kind: Kind, function: str, names: tuple[str, ...], args: Any, kwargs: Mapping[str, Any]
 ) -> Operation:
     bound = {**_DEFAULTS.get(kind, {}), **dict(zip(names, args, strict=False)), **kwargs}
     weight = bound.get("weight")
@@ -112,6 +148,7 @@ def _with_settings(
         options["groups"] = bound["groups"]
         if kind == "conv":
             options["padding"] = _padding(options)
+        kind = kind if len(options["kernel_size"]) == 2 else "other_conv"
     if kind in {"max_pool", "avg_pool"} and options.get("stride") in (None, (), (None,) * size):
         options["stride"] = options["kernel_size"]
     return Operation(kind, options, weight if isinstance(weight, Tensor) else None)
@@ -120,7 +157,7 @@ def _with_settings(
 def _convolution(args: Any, kwargs: Mapping[str, Any]) -> Operation:
     names = (*_CONV[:6], "transposed", "output_padding", "groups")
     bound = dict(zip(names, args, strict=False)) | dict(kwargs)
-    kind = "conv_transpose" if bound.pop("transposed", False) else "conv"
+    kind: Kind = "conv_transpose" if bound.pop("transposed", False) else "conv"
     bound.pop("output_padding", None)
     size = bound["weight"].ndim - 2
     return _with_settings(kind, f"{kind}{size}d", (), (), bound)
@@ -148,10 +185,9 @@ def _pair(value: Any, size: int) -> Any:
 def _is_relu(name: str, args: Any, kwargs: Mapping[str, Any]) -> bool:
     if name in _BY_NAME["relu"]:
         return True
-    if name in {"clamp", "clip"}:
-        low = kwargs.get("min", args[1] if len(args) > 1 else None)
-        high = kwargs.get("max", args[2] if len(args) > 2 else None)
-        return _is_zero(low) and high is None
+    if name in {"clamp", "clip", "hardtanh"}:
+        low, high = _bounds(args, kwargs)
+        return _is_zero(low) and (high is None or float(high) == math.inf)
     if name == "clamp_min":
         return _is_zero(kwargs.get("min", args[1] if len(args) > 1 else None))
     if name == "threshold":
@@ -162,6 +198,12 @@ def _is_relu(name: str, args: Any, kwargs: Mapping[str, Any]) -> bool:
     if name == "maximum":
         return any(map(_is_zero, (*args, *kwargs.values())))
     return False
+
+
+def _bounds(args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
+    low = kwargs.get("min", kwargs.get("min_val", args[1] if len(args) > 1 else None))
+    high = kwargs.get("max", kwargs.get("max_val", args[2] if len(args) > 2 else None))
+    return low, high
 
 
 def _is_zero(value: Any) -> bool:

@@ -2,88 +2,47 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._C import _functorch  # torch has no public way to look below torch.vmap
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from seminar._operations import classify
+from seminar._nodes import Call, Node
+from seminar._operations import CONSTANTS, Operation, classify
 
 
-@dataclass(frozen=True)
-class Node:
-    """One tensor operation of the observed run.
+class Change(NamedTuple):
+    """What to put in the place of a node's result, while the model runs again."""
 
-    Attributes:
-        index: Position in the order of execution; 0 is the input.
-        kind: What it does, in one word: ``"conv"``, ``"conv_transpose"``, ``"linear"``,
-            ``"relu"``, ``"activation"``, ``"max_pool"``, ``"avg_pool"``,
-            ``"adaptive_avg_pool"``, ``"mean"``, ``"norm"``, ``"pad"``, ``"reshape"``,
-            ``"dropout"``, ``"add"``, ``"cat"``, ``"input"`` or ``"other"``.
-        function: Name of the torch function that ran, such as ``"conv2d"``.
-        module: Path of the innermost module that ran it, ``""`` for the model itself.
-        inputs: Indices of the nodes whose results it used.
-        input_shape: Shape of its first input.
-        output_shape: Shape of its result.
-        options: Its settings (``kernel_size``, ``stride``, ``padding``, ...), plain numbers.
-        weight: The weight that it used, with its gradient history, for a layer with weights.
-        parameter: Name of the parameter that the weight is, or comes from.
-        value: Its result, detached. An in-place operation overwrites the value of the node before.
-        macs: Multiply-accumulate operations, for the whole batch; 0 unless they were counted.
-    """
-
-    index: int
-    kind: str
-    function: str
-    module: str
-    inputs: tuple[int, ...]
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
-    options: Mapping[str, Any] = field(default_factory=dict)
-    weight: Tensor | None = field(default=None, repr=False, compare=False)
-    parameter: str = ""
-    value: Tensor | None = field(default=None, repr=False, compare=False)
-    macs: int = 0
-
-    @property
-    def where(self) -> str:
-        """How to find it in the source: the module's path, or else the parameter or function."""
-        owner = self.parameter.rpartition(".")[0]
-        return self.module or owner or self.parameter or f"{self.function} in forward()"
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a module during the observed run.
-
-    Attributes:
-        name: Path of the module, ``""`` for the model itself.
-        start: Index of the first node that could belong to it.
-        stop: Index behind its last node.
-        output_index: Index of the node that made its output, or None.
-        output_shape: Shape of its output; None if that is not one tensor.
-    """
-
-    name: str
-    start: int
-    stop: int
-    output_index: int | None
-    output_shape: tuple[int, ...] | None
+    at: int
+    make: Callable[[Tensor], Tensor]
 
 
 class Recorder(TorchFunctionMode):
-    """Turns every torch function call on tensors that come from the input into a node."""
+    """Turns every torch function call on tensors that come from the input into a node.
 
-    def __init__(self, model: nn.Module, x: Tensor, counter: FlopCounterMode | None) -> None:
+    Args:
+        model: The model that will run, or a copy of it.
+        x: Its input.
+        counter: Counts the operations, if they are wanted.
+        change: A result to replace while the model runs.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        counter: FlopCounterMode | None = None,
+        change: Change | None = None,
+    ) -> None:
         super().__init__()
         self.counter = counter
+        self.change = change
         self.calls: list[Call] = []
         self.tensors = {
             name: tensor.detach().clone().requires_grad_(tensor.is_floating_point())
@@ -92,10 +51,14 @@ class Recorder(TorchFunctionMode):
         self.origin = {id(tensor): name for name, tensor in self.tensors.items()}
         self.tensors |= {name: tensor.clone() for name, tensor in model.named_buffers()}
         shape = tuple(x.shape)
-        self.nodes = [Node(0, "input", "input", "", (), shape, shape)]
+        copy = x.detach().clone()
+        self.nodes = [Node(0, "input", "input", "", (), shape, shape, value=copy)]
         self.producer = {id(x): 0}
-        self.alive: list[Any] = [x, self.tensors]  # ids stay unique while the tensors live
+        self.alive: dict[int, Tensor] = {}  # ids stay unique while the tensors live
+        self.sharing: dict[int, list[Tensor]] = {}  # tensors by the memory that they look at
+        self.written: dict[int, list[Node]] = {}  # what was written into that memory elsewhere
         self.running: list[tuple[str, int, tuple[int, ...]]] = []
+        self._keep([x, *self.tensors.values()])
 
     @contextmanager
     def hooks(self, name: str, module: nn.Module) -> Iterator[None]:
@@ -108,7 +71,7 @@ class Recorder(TorchFunctionMode):
         def leave(_: nn.Module, __: Any, output: Any) -> None:
             start = self.running.pop()[1]
             shape = tuple(output.shape) if isinstance(output, Tensor) else None
-            made_by = self.producer.get(id(output))
+            made_by = self.made_by(output)
             self.calls.append(Call(name, start, len(self.nodes), made_by, shape))
 
         handles = [
@@ -121,24 +84,44 @@ class Recorder(TorchFunctionMode):
             for handle in handles:
                 handle.remove()
 
+    def made_by(self, tensor: object) -> int | None:
+        """Return the index of the node that made a tensor, or None if it is not from the input."""
+        if not isinstance(tensor, Tensor):
+            return None
+        self._keep([tensor])
+        if id(tensor) in self.written:
+            self._reread(tensor, self.written.pop(id(tensor)))
+        below = _below_vmap(tensor)
+        return self.producer.get(id(tensor), self.producer.get(id(below)))
+
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        sources = _tensors((args, kwargs))
-        known = [tensor for tensor in sources if id(tensor) in self.producer]
-        inputs = tuple(dict.fromkeys(self.producer[id(tensor)] for tensor in known))
-        shape = tuple(known[0].shape) if known else ()
-        before = self._flops()
-        result = func(*args, **kwargs)
         name = getattr(func, "__name__", str(func))
+        sources = _tensors((args, kwargs))
+        made_by = [self.made_by(tensor) for tensor in sources]
+        if name in CONSTANTS and sources:  # they take its shape from the first, not its values
+            made_by[0] = None
+        inputs = tuple(dict.fromkeys(index for index in made_by if index is not None))
+        first = (t for t, index in zip(sources, made_by, strict=True) if index is not None)
+        shape = next(map(_shape, first), ())
+        versions = {id(tensor): _version(tensor) for tensor in sources}
+        flops = self._flops()
+        result = _ordinary(func(*args, **kwargs))
         outputs = [args[0]] if name == "__setitem__" else _tensors(result)
-        if not outputs:
-            return result
-        self.alive.extend(outputs)
-        if inputs:
-            self._add((name, args, kwargs), inputs, shape, outputs, self._flops() - before)
-        else:  # a tensor made of parameters alone, such as a normalised weight
+        self._keep(outputs)
+        if inputs and outputs:
+            written = [t for t in outputs if versions.get(id(t), -1) != _version(t)]
+            written = [t for t in written if id(t) in versions]
+            if self.change and self.change.at == len(self.nodes):
+                result = self._changed(result, outputs, in_place=bool(written))
+                outputs = outputs if written else _tensors(result)
+            operation = classify(name, args, kwargs, lambda tensor: id(tensor) in self.origin)
+            node = self._add(operation, name, inputs, shape, outputs, self._flops() - flops)
+            for tensor in written:
+                self._spread(tensor, node)
+        elif not inputs:  # a tensor made of parameters alone, such as a normalised weight
             names = [self.origin[id(t)] for t in sources if id(t) in self.origin]
             for tensor in outputs if names else ():
                 self.origin.setdefault(id(tensor), names[0])
@@ -146,30 +129,74 @@ class Recorder(TorchFunctionMode):
 
     def _add(
         self,
-        call: tuple[str, Any, dict[str, Any]],
+        operation: Operation,
+        function: str,
         inputs: tuple[int, ...],
         shape: tuple[int, ...],
         outputs: list[Tensor],
-        flops: int,
-    ) -> None:
-        operation = classify(*call, lambda tensor: id(tensor) in self.origin)
+        flops: int = 0,
+    ) -> Node:
         weight = operation.weight
+        value = _below_vmap(outputs[0]).detach().clone()
         node = Node(
             index=len(self.nodes),
             kind=operation.kind,
-            function=call[0],
+            function=function,
             module=self.running[-1][0] if self.running else "",
             inputs=inputs,
             input_shape=shape,
-            output_shape=tuple(outputs[0].shape),
+            output_shape=tuple(value.shape),
             options=operation.options,
             weight=weight,
             parameter="" if weight is None else self.origin.get(id(weight), ""),
-            value=outputs[0].detach(),
+            value=value,
             macs=flops // 2,
         )
         self.nodes.append(node)
-        self.producer.update({id(tensor): node.index for tensor in outputs})
+        for tensor in outputs:
+            self.producer |= dict.fromkeys((id(tensor), id(_below_vmap(tensor))), node.index)
+        return node
+
+    def _spread(self, tensor: Tensor, node: Node) -> None:
+        """Note for every other view of the memory that ``node`` wrote into it."""
+        self.written.pop(id(tensor), None)
+        for other in self.sharing.get(_memory(tensor), ()):
+            if other is not tensor:
+                self.written.setdefault(id(other), []).append(node)
+
+    def _reread(self, tensor: Tensor, writers: list[Node]) -> None:
+        """Add the node of a tensor that was written into through other views of its memory."""
+        before = self.producer.get(id(tensor))
+        if before is not None:
+            value = self.nodes[before].value
+            if value is not None and torch.equal(value, _below_vmap(tensor)):
+                return  # they wrote elsewhere
+        whole = any(_size(node) >= tensor.numel() for node in writers)
+        inputs = [node.index for node in writers]
+        if before is not None and sum(map(_size, writers)) < tensor.numel():
+            inputs.insert(0, before)
+        shape = self.nodes[inputs[0]].output_shape
+        operation = Operation("reshape" if whole else "assignment")
+        self._add(operation, "write", tuple(dict.fromkeys(inputs)), shape, [tensor])
+
+    def _changed(self, result: Any, outputs: list[Tensor], *, in_place: bool) -> Any:
+        if self.change is None:
+            return result
+        value = self.change.make(outputs[0].detach())
+        if in_place:
+            with torch.no_grad():
+                outputs[0].copy_(value)
+            return result
+        self._keep([value])
+        return value if isinstance(result, Tensor) else type(result)((value, *result[1:]))
+
+    def _keep(self, tensors: list[Tensor]) -> None:
+        for tensor in tensors:
+            if id(tensor) not in self.alive:
+                self.alive[id(tensor)] = tensor
+                below = _below_vmap(tensor)
+                self.alive[id(below)] = below
+                self.sharing.setdefault(_memory(tensor), []).append(tensor)
 
     def _flops(self) -> int:
         return self.counter.get_total_flops() if self.counter else 0
@@ -185,25 +212,37 @@ def _tensors(value: Any) -> list[Tensor]:
     return []
 
 
-@contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Put back modes, attributes and random states, whatever the run did to them."""
-    modules = list(model.modules())
-    attributes = [dict(module.__dict__) for module in modules]
-    tables = [
-        {name: dict(getattr(module, name)) for name in ("_parameters", "_buffers", "_modules")}
-        for module in modules
-    ]
-    states = random.getstate(), np.random.get_state()
+def _ordinary(result: Any) -> Any:
+    """Return tensors made in inference mode as ordinary ones, which autograd may use later."""
+    if isinstance(result, Tensor) and result.is_inference():
+        with torch.inference_mode(False), torch.no_grad():
+            return result.clone()
+    if isinstance(result, tuple | list) and any(t.is_inference() for t in _tensors(result)):
+        return type(result)([_ordinary(item) for item in result])
+    return result
+
+
+def _below_vmap(tensor: Tensor) -> Tensor:
+    """Return the whole tensor of which a function inside ``torch.vmap`` sees one slice."""
+    while _functorch.is_batchedtensor(tensor):
+        tensor = _functorch.get_unwrapped(tensor)
+    return tensor
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    return tuple(_below_vmap(tensor).shape)
+
+
+def _size(node: Node) -> int:
+    return 0 if node.value is None else node.value.numel()
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _memory(tensor: Tensor) -> int:
     try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        for module, saved, table in zip(modules, attributes, tables, strict=True):
-            module.__dict__.clear()
-            module.__dict__.update(saved)
-            for name, content in table.items():
-                getattr(module, name).clear()
-                getattr(module, name).update(content)
+        return _below_vmap(tensor).untyped_storage().data_ptr()
+    except (NotImplementedError, RuntimeError):  # sparse tensors have no storage
+        return -id(tensor)

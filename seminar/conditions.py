@@ -7,16 +7,14 @@ every condition of a variant and returns a :class:`Report` of one :class:`Findin
 
 from __future__ import annotations
 
-import html
-import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seminar._arguments import accepted_input_shape, accepted_models
+from seminar._arguments import accepted_input_shape, accepted_models, accepted_seed
+from seminar._report import Finding, Outcome, Report
 from seminar.graph import Graph, like_weights, observe
 
 __all__ = [
@@ -30,23 +28,6 @@ __all__ = [
     "output_shape",
     "random_batch",
 ]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a condition found out.
-
-    Attributes:
-        holds: True, False, or None where it could not be decided.
-        measured: What was measured, in words and numbers.
-        remedy: The layer and the change that would mend it, where it fails.
-        reason: Why it could not be decided, where ``holds`` is None.
-    """
-
-    holds: bool | None
-    measured: str
-    remedy: str = ""
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,113 +109,6 @@ class Subject:
         return graph
 
 
-@dataclass(frozen=True)
-class Finding:
-    """The verdict on one condition.
-
-    Attributes:
-        clause: Id of the clause, such as ``"1.b"``.
-        text: What must be true, in words.
-        expected: The expected measurement.
-        measured: What was measured.
-        holds: True, False, or None where it could not be decided.
-        remedy: The layer and the change that would mend it, where it fails.
-        reason: Why it could not be decided, where ``holds`` is None.
-        required: False for advice.
-    """
-
-    clause: str
-    text: str
-    expected: str
-    measured: str
-    holds: bool | None
-    remedy: str = ""
-    reason: str = ""
-    required: bool = True
-
-    @property
-    def verdict(self) -> str:
-        """``"holds"``, ``"fails"``, ``"undecided"``, or ``"advice"`` for what is not required."""
-        if self.holds:
-            return "holds"
-        if not self.required:
-            return "advice"
-        return "undecided" if self.holds is None else "fails"
-
-    @property
-    def hint(self) -> str:
-        """The remedy of a failed finding, or the reason of an undecided one."""
-        return "" if self.holds else (self.remedy or self.reason)
-
-
-@dataclass(frozen=True)
-class Report:
-    """What :func:`check` found: iterate over it, print it, or show it in a notebook.
-
-    Attributes:
-        title: Number and title of the variant.
-        findings: One per condition, in the order of the assignment.
-    """
-
-    title: str
-    findings: tuple[Finding, ...]
-
-    @property
-    def holds(self) -> bool:
-        """Whether every required finding is True."""
-        return all(finding.holds is True for finding in self.findings if finding.required)
-
-    @property
-    def verdict(self) -> str:
-        """The verdict in one line."""
-        if self.holds:
-            return "Every clause holds."
-        open_ = [f for f in self.findings if f.required and f.holds is not True]
-        clauses = ", ".join(dict.fromkeys(f"{f.clause} {f.verdict}" for f in open_))
-        return f"Not yet: {clauses}."
-
-    @property
-    def open_clauses(self) -> tuple[str, ...]:
-        """Ids of the clauses with a required finding that fails or is undecided."""
-        open_ = [f.clause for f in self.findings if f.required and f.holds is not True]
-        return tuple(dict.fromkeys(open_))
-
-    def __iter__(self) -> Iterator[Finding]:
-        return iter(self.findings)
-
-    def __len__(self) -> int:
-        return len(self.findings)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain data, fit for JSON."""
-        return {
-            "title": self.title,
-            "holds": self.holds,
-            "findings": [dict(vars(finding)) for finding in self.findings],
-        }
-
-    def __str__(self) -> str:
-        lines = [self.title]
-        for finding in self.findings:
-            lines += _wrap(f"  {finding.clause}  {finding.verdict:<9}  ", finding.text)
-            lines += _wrap(" " * 18 + "measured: ", finding.measured)
-            if finding.holds is not True:
-                lines += _wrap(" " * 18 + "expected: ", finding.expected)
-                lines += _wrap(" " * 18 + "-> ", finding.hint)
-        return "\n".join([*lines, self.verdict])
-
-    def _repr_html_(self) -> str:
-        rows = "\n".join(map(_html_row, self.findings))
-        return (
-            '<div class="check-report" tabindex="0" role="group" '
-            f'aria-label="{html.escape(self.title)}">\n<table>\n'
-            f"<caption>{html.escape(self.title)}. {html.escape(self.verdict)}</caption>\n"
-            '<thead><tr><th scope="col">clause</th><th scope="col">condition</th>'
-            '<th scope="col">expected</th><th scope="col">measured</th>'
-            f'<th scope="col">verdict</th></tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>'
-        )
-
-
 def check(
     variant: int | Variant,
     model: nn.Module | Mapping[str, nn.Module],
@@ -244,12 +118,13 @@ def check(
 ) -> Report:
     """Judge a network by the clauses of a variant.
 
-    The network is run on a random batch and observed; its weights, gradients, mode, hooks and
-    random state stay as they were.
+    A deep copy of the network, without hooks, is run on a random batch and observed, so that the
+    network and the random state stay as they were. Where a network cannot be copied, it runs
+    itself; then what its ``forward`` changes inside its own lists and plain tensors stays changed.
 
     Args:
         variant: Number of the variant, 1 to 6, or the :class:`Variant`.
-        model: Any ``nn.Module``; for variant 4 a mapping
+        model: Any ``nn.Module``, compiled or not; for variant 4 a mapping
             ``{"flatten": module, "gap": module}``.
         input_shape: Shape of one input, ``(C, H, W)``, where the network wants another than the
             site's own and the variant leaves it free.
@@ -259,28 +134,40 @@ def check(
         One finding per condition.
 
     Raises:
-        TypeError: If the model is not an ``nn.Module`` (or mapping of them, for variant 4).
+        TypeError: If the model is not an ``nn.Module`` (or mapping of them, for variant 4), or
+            scripted, or the seed is no whole number.
         ValueError: If the variant or the input shape is wrong, or the model cannot be run; the
             message says what to change.
     """
     if not isinstance(variant, Variant):
         variant = _look_up(variant)
     shape = accepted_input_shape(input_shape, variant.input_shape, free=variant.input_is_free)
+    seed = accepted_seed(seed)
     models = accepted_models(model, variant.heads)
-    x = random_batch(variant.batch_size, shape, seed)
-    graphs = {}
-    for head, module in models.items():
-        with torch.no_grad():
-            graphs[head] = observe(module, like_weights(module, x))
-        if not graphs[head].convolutions:
-            name = f"model[{head!r}]" if head else "model"
-            raise ValueError(
-                f"{name} has no convolution between its input and its output; check that "
-                "forward() uses its layers, stays in torch (no numpy) and returns the last result"
-            )
-    subject = Subject(models, graphs, shape, variant.batch_size, seed)
-    findings = tuple(_find(condition, subject) for condition in variant.conditions)
+    with torch.inference_mode(False):  # a check needs gradients, wherever it is called
+        graphs = {
+            head: _observed(module, head, variant, shape, seed) for head, module in models.items()
+        }
+        subject = Subject(models, graphs, shape, variant.batch_size, seed)
+        findings = tuple(_find(condition, subject) for condition in variant.conditions)
     return Report(f"Variant {variant.number}: {variant.title}", findings)
+
+
+def _observed(
+    model: nn.Module, head: str, variant: Variant, shape: tuple[int, ...], seed: int
+) -> Graph:
+    x = random_batch(variant.batch_size, shape, seed)
+    with torch.no_grad():
+        graph = observe(model, like_weights(model, x))
+    if not graph.convolutions:
+        name = f"model[{head!r}]" if head else "model"
+        others = graph.of_kind("other_conv")
+        found = f" ({others[0].where} is a {others[0].function})" if others else ""
+        raise ValueError(
+            f"{name} has no 2D convolution between its input and its output{found}; check that "
+            "forward() uses its layers, stays in torch (no numpy) and returns the last result"
+        )
+    return graph
 
 
 def random_batch(batch_size: int, shape: tuple[int, ...], seed: int) -> Tensor:
@@ -352,19 +239,3 @@ def _look_up(number: object) -> Variant:
             "seminar.VARIANTS lists them"
         )
     return VARIANTS[number]
-
-
-def _wrap(first: str, text: str) -> list[str]:
-    return textwrap.wrap(text, 79, initial_indent=first, subsequent_indent=" " * len(first))
-
-
-def _html_row(finding: Finding) -> str:
-    mark = {"holds": "\N{CHECK MARK} ", "fails": "\N{BALLOT X} "}.get(finding.verdict, "? ")
-    hint = html.escape(finding.hint)
-    hint = f'<br><small class="check-hint">{hint}</small>' if hint else ""
-    return (
-        f'<tr class="{finding.verdict}"><th scope="row">{finding.clause}</th>'
-        f"<td>{html.escape(finding.text)}</td><td>{html.escape(finding.expected)}</td>"
-        f"<td>{html.escape(finding.measured)}{hint}</td>"
-        f'<td class="verdict">{mark}{finding.verdict}</td></tr>'
-    )

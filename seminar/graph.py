@@ -6,25 +6,34 @@ as a module, a function or a method, and the nodes on the way from the input to 
 network. Reading the source or the attribute names would miss all of that; symbolic tracing fails
 on ordinary student code (``if`` on a shape, ``assert``, ``while``).
 
-The caller's weights, gradients, buffers, mode, hooks, attributes and random state stay untouched:
-the run uses clones of the parameters and buffers, and everything else is put back.
+The run uses a deep copy of the model, without the caller's hooks, so that the model stays as it
+was, and puts the global random states back. A model that cannot be copied runs itself, with clones
+of its parameters and buffers; its attributes, modes and hooks are put back, but not what its
+``forward`` changes inside its own lists, dictionaries and plain tensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
 from torch.utils.flop_counter import FlopCounterMode
 
-from seminar._recorder import Call, Node, Recorder, untouched
+from seminar._failures import explain_failure, plain_module, reject_unfit_weights
+from seminar._nodes import Call, Node
+from seminar._private import private, random_states
+from seminar._recorder import Change, Recorder
+from seminar._values import with_relus
 
-__all__ = ["Call", "Graph", "Node", "like_weights", "observe"]
+__all__ = ["Call", "Graph", "Node", "like_weights", "observe", "trained_weight"]
+
+_LAYERS = ("conv", "conv_transpose", "other_conv", "linear")
+_STRENGTHS = (1.0, 100.0)  # of the noise that shows whether a result takes part
 
 
 @dataclass(frozen=True)
@@ -36,12 +45,18 @@ class Graph:
         calls: Every call of a module, in the order in which they returned.
         output: The tensor that the model returned.
         output_index: Index of the node that made it, or None if no operation on the input did.
+        macs: Multiply-accumulate operations of the whole run, those on weights alone included;
+            0 unless they were counted.
     """
 
     nodes: tuple[Node, ...]
     calls: tuple[Call, ...]
     output: Tensor = field(repr=False)
     output_index: int | None
+    macs: int = 0
+    _run_again: Callable[[Change | None], Tensor] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @cached_property
     def path(self) -> tuple[Node, ...]:
@@ -60,13 +75,13 @@ class Graph:
 
     @property
     def convolutions(self) -> tuple[Node, ...]:
-        """The convolutions on the path, transposed ones included."""
+        """The 2D convolutions on the path, transposed ones included."""
         return self.of_kind("conv", "conv_transpose")
 
     @property
     def weight_layers(self) -> tuple[Node, ...]:
-        """The convolution and Linear layers on the path."""
-        return self.of_kind("conv", "conv_transpose", "linear")
+        """The convolution (of any dimension) and Linear layers on the path."""
+        return self.of_kind(*_LAYERS)
 
     def upstream(
         self, node: Node, stop: Sequence[str]
@@ -96,6 +111,71 @@ class Graph:
             tuple(self.nodes[index] for index in sorted(ends)),
         )
 
+    def downstream(self, node: Node) -> tuple[Node, ...]:
+        """Return the nodes on the path that need the result of ``node``, without itself."""
+        reached = {node.index}
+        for other in self.path:
+            if reached.intersection(other.inputs):
+                reached.add(other.index)
+        return tuple(n for n in self.path if n.index in reached and n.index != node.index)
+
+    def between(self, start: Node, end: Node) -> tuple[Node, ...]:
+        """Return the nodes on all routes from ``start`` to ``end``, without these two."""
+        behind = {node.index for node in self.downstream(start)}
+        before, _ = self.upstream(end, stop=())
+        return tuple(node for node in before if node.index in behind)
+
+    def count_on_routes(self, start: Node, end: Node, *kinds: str) -> tuple[int, int] | None:
+        """Count the nodes of some kinds strictly between two nodes, on every route.
+
+        Args:
+            start: Where the routes begin.
+            end: Where they end.
+            *kinds: What to count.
+
+        Returns:
+            The smallest and the largest number over all routes; None if there is no route.
+        """
+        counts = {start.index: (0, 0)}
+        for node in (*self.between(start, end), end):
+            known = [counts[index] for index in node.inputs if index in counts]
+            own = int(node.kind in kinds and node is not end)
+            if known:
+                fewest, most = zip(*known, strict=True)
+                counts[node.index] = (min(fewest) + own, max(most) + own)
+        return counts.get(end.index)
+
+    def takes_part(self, node: Node) -> bool:
+        """Return whether the output depends on the result of ``node``.
+
+        Being on the path is not enough: ``y + 0 * node`` does not depend on it. So the model runs
+        again with noise added to that result, and its output is compared bit by bit.
+
+        Args:
+            node: A node of this graph.
+
+        Returns:
+            True if the output changes.
+
+        Raises:
+            ValueError: If the graph was not made by :func:`observe`.
+        """
+        if self._run_again is None:
+            raise ValueError("a graph must come from observe() to run its model again")
+        if node not in self.path:
+            return False
+        before = self._run_again(None)
+        changes = (Change(node.index, partial(_noisy, strength=s)) for s in _STRENGTHS)
+        return any(not torch.equal(self._run_again(change), before) for change in changes)
+
+
+def _noisy(value: Tensor, strength: float) -> Tensor:
+    if not value.is_floating_point():
+        return value.roll(1) if value.dtype == torch.bool else value + 1
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(value.shape, generator=generator, dtype=torch.float64).to(value.dtype)
+    return value + strength * (1 + value.abs().max()) * noise
+
 
 def observe(
     model: nn.Module, x: Tensor, *, training: bool | None = False, count_macs: bool = False
@@ -106,7 +186,7 @@ def observe(
         model: The network; must return one tensor.
         x: The input, shape ``(N, C, H, W)``, on the CPU.
         training: Mode of the run: False for evaluation, True for training, None for the mode that
-            each module is in. The modes are put back afterwards.
+            each module is in.
         count_macs: Whether to count the multiply-accumulate operations of every node, with
             :class:`torch.utils.flop_counter.FlopCounterMode`.
 
@@ -115,32 +195,63 @@ def observe(
         ``torch.autograd.grad(loss(graph.output), [node.weight])`` works while autograd is on.
 
     Raises:
-        TypeError: If the model is not an ``nn.Module``, or a scripted one.
+        TypeError: If the model is not an ``nn.Module``, or it or a part of it is scripted.
         ValueError: If the model cannot run on ``x``, returns anything but one tensor, holds NaN or
             infinite weights, has uninitialised (lazy) parameters, or sits on another device.
     """
-    model = _plain_module(model)
-    _reject_unfit_weights(model)
+    model = plain_module(model)
+    reject_unfit_weights(model)
     counter = FlopCounterMode(display=False) if count_macs else None
-    recorder = Recorder(model, x, counter)
-    with ExitStack() as stack:
-        stack.enter_context(untouched(model))
-        for name, module in model.named_modules():
-            if training is not None:
-                module.training = training
-            stack.enter_context(recorder.hooks(name, module))
-        try:
-            with counter or nullcontext(), recorder:
-                result = torch.func.functional_call(model, recorder.tensors, (x,))
-        except Exception as error:
-            raise ValueError(_explain_failure(model, recorder, x, error)) from error
+    state = torch.get_rng_state()
+    recorder, result = _run(model, x, training, counter)
     if not isinstance(result, Tensor):
         raise ValueError(
             f"model must return one tensor, got a {type(result).__name__}; "
             "return the tensor of the last layer alone"
         )
-    made_by = recorder.producer.get(id(result))
-    return Graph(tuple(recorder.nodes), tuple(recorder.calls), result, made_by)
+    made_by = recorder.made_by(result)
+    macs = counter.get_total_flops() // 2 if counter else 0
+
+    def run_again(change: Change | None) -> Tensor:
+        with torch.no_grad(), random_states():
+            torch.set_rng_state(state)
+            output = _run(model, x, training, None, change)[1]
+        return cast("Tensor", output)
+
+    nodes = with_relus(recorder.nodes)
+    return Graph(nodes, tuple(recorder.calls), result, made_by, macs, run_again)
+
+
+def _run(
+    model: nn.Module,
+    x: Tensor,
+    training: bool | None,
+    counter: FlopCounterMode | None,
+    change: Change | None = None,
+) -> tuple[Recorder, object]:
+    """Run a private copy of the model on a copy of the input, and return what happened."""
+    with torch.inference_mode(False), random_states(), private(model) as twin, ExitStack() as stack:
+        x = x.clone()
+        recorder = Recorder(twin, x, counter, change)
+        for name, module in twin.named_modules():
+            if training is not None:
+                module.training = training
+            stack.enter_context(recorder.hooks(name, module))
+        try:
+            with counter or nullcontext(), recorder:
+                return recorder, torch.func.functional_call(twin, recorder.tensors, (x,))
+        except Exception as error:
+            alone = partial(_runs, model, x[:1], training)
+            message = explain_failure(twin, recorder.running, x, error, alone)
+            raise ValueError(message) from error
+
+
+def _runs(model: nn.Module, x: Tensor, training: bool | None) -> bool:
+    try:
+        _run(model, x, training, None)
+    except ValueError:
+        return False
+    return True
 
 
 def like_weights(model: nn.Module, x: Tensor) -> Tensor:
@@ -151,58 +262,47 @@ def like_weights(model: nn.Module, x: Tensor) -> Tensor:
         x: Any floating-point tensor.
 
     Returns:
-        The same values in the data type of the first parameter, or ``x`` where there is none.
+        The same values in the data type of the first floating-point parameter or else buffer, or
+        ``x`` where there is none.
 
     Raises:
-        TypeError: If the model is not an ``nn.Module``, or a scripted one.
+        TypeError: If the model is not an ``nn.Module``, or it or a part of it is scripted.
     """
-    return x.to(next(_plain_module(model).parameters(), x).dtype)
+    model = plain_module(model)
+    tensors = (*model.parameters(), *model.buffers())
+    return x.to(next((t.dtype for t in tensors if t.is_floating_point()), x.dtype))
 
 
-def _plain_module(model: object) -> nn.Module:
-    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
-    if isinstance(model, torch.jit.ScriptModule):
-        raise TypeError(
-            "model is a scripted module, whose forward cannot be observed; "
-            "pass the nn.Module from before torch.jit.script"
+def trained_weight(model: nn.Module, node: Node) -> Tensor:
+    """Return the weight of a layer that training would change.
+
+    Args:
+        model: The network that was observed.
+        node: One of its layers.
+
+    Returns:
+        The weight that the node used, with its gradient history.
+
+    Raises:
+        ValueError: If the node has no weight, or training would not change it: it is frozen, no
+            parameter, or the parameter of a layer that the model does not know.
+    """
+    parameter = dict(plain_module(model).named_parameters()).get(node.parameter)
+    if node.weight is None:
+        raise ValueError(f"{node.where} has no weight; name a convolution or a Linear layer")
+    if parameter is not None and not parameter.requires_grad:
+        raise ValueError(
+            f"parameter {node.parameter} of the model is frozen (requires_grad=False), so it has "
+            f"no gradient to compare; call model.get_parameter({node.parameter!r}).requires_grad_()"
         )
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"model must be an nn.Module, got {type(model).__name__}; pass the built network"
+    if parameter is None and isinstance(node.weight, nn.Parameter):
+        raise ValueError(
+            f"the weight of {node.where} belongs to a layer that the model does not know, so no "
+            "optimiser would train it; keep the layers in nn.ModuleList, not in a Python list"
         )
-    return model
-
-
-def _reject_unfit_weights(model: nn.Module) -> None:
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if isinstance(tensor, UninitializedParameter):
-            raise ValueError(
-                f"model must have all its weights, but {name} (a lazy layer) has no shape yet; "
-                "run the model once on an input first"
-            )
-        if tensor.device.type != "cpu":
-            raise ValueError(
-                f"model must be on the CPU, but {name} is on {tensor.device}; pass model.cpu()"
-            )
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ValueError(
-                f"weights must be finite, but {name} of the model holds NaN or infinite values; "
-                "initialise it again, or lower the learning rate that made them"
-            )
-
-
-def _explain_failure(model: nn.Module, recorder: Recorder, x: Tensor, error: Exception) -> str:
-    said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-    remedy = "pass an input_shape (C, H, W) that the network is written for, or mend that layer"
-    where = ""
-    if recorder.running:
-        name, _, got = recorder.running[-1]
-        layer = model.get_submodule(name)
-        where = f": it stopped at {name or 'forward()'} ({type(layer).__name__}), given {got}"
-        channels = got[1] if len(got) == 4 else 0
-        if isinstance(layer, nn.Conv2d) and layer.in_channels != channels == x.shape[1]:
-            remedy = (
-                f"its in_channels={layer.in_channels} but the input has {channels}: pass "
-                f"input_shape=({layer.in_channels}, H, W), or change in_channels"
-            )
-    return f"model could not run on an input of shape {tuple(x.shape)}{where} ({said}); {remedy}"
+    if parameter is None and not node.weight.requires_grad:
+        raise ValueError(
+            f"the weight of {node.where} is not a parameter of the model, so it has no gradient "
+            "to compare; register it as an nn.Parameter"
+        )
+    return node.weight

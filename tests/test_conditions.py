@@ -172,7 +172,7 @@ def test_check_wants_every_head(model):
 
 
 def test_check_refuses_a_model_without_convolution():
-    with pytest.raises(ValueError, match="model has no convolution between its input"):
+    with pytest.raises(ValueError, match="model has no 2D convolution between its input"):
         check(variant(), nn.Flatten())
 
 

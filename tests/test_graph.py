@@ -238,7 +238,7 @@ def nan_model() -> nn.Module:
         (nan_model(), "weight of the model holds NaN"),
         (
             nn.Conv2d(3, 4, 3, device="meta"),
-            r"must be on the CPU, but weight is on meta.*\.cpu\(\)",
+            r"weight is on the meta device.*to_empty\(device='cpu'\) and initialise",
         ),
         (nn.LazyConv2d(4, 3), "no shape yet.*run the model once"),
     ],

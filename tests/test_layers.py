@@ -278,7 +278,7 @@ def test_layer_table_chains_the_model_s_error() -> None:
 
 
 def test_layer_table_rejects_no_module() -> None:
-    with pytest.raises(TypeError, match=r"model must be an nn.Module, got type; pass the built"):
+    with pytest.raises(TypeError, match=r"model must be an nn.Module, got type; pass an instance"):
         layer_table(nn.Conv2d, (3, 8, 8))  # type: ignore[arg-type]
 
 
