@@ -57,6 +57,10 @@ DERIVED: dict[str, dict[str, float]] = {
 EVERYWHERE: dict[str, float] = {"95 %": 95}
 # Words that define, set or derive; the reason says which.
 PHRASES: dict[str, str] = {
+    "its middle and half its length": "the definition of an interval",
+    "keeps the positive half": "the definition of ReLU",
+    "By symmetry half of the mean square remains": "symmetry about zero",
+    "the half from above": "symmetry about zero",
     "twice the variance": "clause 1.b",
     "twice that of the fourth's": "clause 1.b",
     "variance of one layer's weights doubles": "clause 1.b",
