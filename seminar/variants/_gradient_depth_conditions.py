@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from seminar._routes import Routes, main_routes
 from seminar.conditions import Condition, Outcome, Subject, output_shape
-from seminar.graph import Graph, Node, observe
+from seminar.graph import Node, like_weights, observe, trained_weight
 from seminar.initialization import seeded
 
 __all__ = ["CONDITIONS", "METRICS", "first_to_last"]
 
 LAYERS = 6
 DATA_SETS = 5
-_CONVOLUTIONS = ("conv", "conv_transpose")
 _SILENT = {"input", "reshape", "other", "assignment"}  # not worth naming between two convolutions
 
 #: Ways to measure a gradient ``g`` of a weight ``w``; the first one decides clause 5.c.
@@ -42,8 +43,8 @@ def first_to_last(first: tuple[Tensor, Tensor], last: tuple[Tensor, Tensor]) -> 
     """
     ratios = {}
     for name, metric in METRICS.items():
-        above, below = (metric(g.double(), w.detach().double()) for g, w in (first, last))
-        ratios[name] = above / below if below > 0 else math.inf
+        numerator, denominator = (metric(g.double(), w.detach().double()) for g, w in (first, last))
+        ratios[name] = numerator / denominator if denominator > 0 else math.inf
     return ratios
 
 
@@ -65,16 +66,18 @@ def _judge_layers(subject: Subject) -> Outcome:
 
 @dataclass(frozen=True)
 class _Gap:
-    """What lies between two consecutive convolutions."""
+    """What lies between a convolution and one that follows it."""
 
-    above: Node
-    below: Node
+    earlier: Node
+    later: Node
     between: tuple[Node, ...]
+    fewest: int
+    most: int
 
     @property
     def fault(self) -> str:
-        """What is wrong with it, with the remedy; empty where it holds exactly one ReLU."""
-        pair = f"between {self.above.where} and {self.below.where}"
+        """What is wrong with it, with the remedy; empty where every way holds exactly one ReLU."""
+        pair = f"between {self.earlier.where} and {self.later.where}"
         relus = [node for node in self.between if node.kind == "relu"]
         others = [node for node in self.between if node.kind == "activation"]
         if others:
@@ -82,33 +85,29 @@ class _Gap:
             change = "remove it" if relus else "put a ReLU in its place"
             return f"{name}: another activation {pair}; {change}"
         if not relus:
-            return f"{self.above.where}: no ReLU {pair}; add one behind it"
-        if len(relus) > 1:
-            return f"{relus[-1].where}: {len(relus)} ReLUs {pair}; keep one"
+            return f"{self.earlier.where}: no ReLU {pair}; add one behind it"
+        if self.fewest == 0:
+            return (
+                f"{self.earlier.where}: a way {pair} passes by {relus[0].where}, so it holds no "
+                "ReLU; send everything through the ReLU"
+            )
+        if self.most > 1:
+            return f"{relus[-1].where}: {self.most} ReLUs {pair}; keep one"
         return ""
 
 
-def _gaps(graph: Graph) -> list[_Gap]:
-    gaps = []
-    for below in graph.convolutions:
-        passed, ends = graph.upstream(below, stop=_CONVOLUTIONS)
-        if not ends:
-            continue
-        above = ends[-1]  # shortcuts also lead to earlier ones
-        reached = {above.index}
-        for node in passed:
-            if reached.intersection(node.inputs):
-                reached.add(node.index)
-        between = tuple(node for node in passed if node.index in reached)
-        gaps.append(_Gap(above, below, between))
-    return gaps
+def _gaps(routes: Routes) -> list[_Gap]:
+    return [
+        _Gap(earlier, later, between, fewest, most)
+        for later in routes.convolutions
+        for earlier, between, (fewest, most) in routes.gaps(later)
+    ]
 
 
 def _judge_alternation(subject: Subject) -> Outcome:
-    graph = subject.graph
-    gaps = _gaps(graph)
+    gaps = _gaps(main_routes(subject.graph))
     if not gaps:
-        only = graph.convolutions[0].where
+        only = subject.graph.convolutions[0].where
         return Outcome(
             holds=False,
             measured=f"no two convolutions in a row of layers ({only} alone)",
@@ -125,49 +124,58 @@ def _judge_alternation(subject: Subject) -> Outcome:
     )
 
 
-def _weight(node: Node) -> Tensor:
-    if node.weight is None:
-        raise ValueError(f"{node.where} has no weight")
-    return node.weight
+class _Pair(NamedTuple):
+    """A first and a last convolution, by where they are."""
+
+    first: str
+    last: str
 
 
-def _require_trainable(model: nn.Module, node: Node) -> None:
-    parameter = dict(model.named_parameters()).get(node.parameter)
-    if parameter is not None and not parameter.requires_grad:
-        raise ValueError(
-            f"parameter {node.parameter} of the model is frozen (requires_grad=False), so it has "
-            f"no gradient to compare; call model.get_parameter({node.parameter!r}).requires_grad_()"
-        )
-    if parameter is None and not _weight(node).requires_grad:
-        raise ValueError(
-            f"the weight of {node.where} is not a parameter of the model, so it has no gradient "
-            "to compare; register it as an nn.Parameter"
-        )
-
-
-def _ratios(subject: Subject, number: int) -> dict[str, float]:
+def _ratios(subject: Subject, number: int) -> dict[_Pair, dict[str, float]]:
     """Return first/last in every metric on random data set ``number``; 0 if none arrives."""
     seed = subject.seed + number
-    dtype = next(subject.model.parameters()).dtype
+    shape = (subject.batch_size, *subject.input_shape)
     generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(subject.batch_size, *subject.input_shape, generator=generator).to(dtype)
-    with torch.enable_grad(), seeded(seed):
-        graph = observe(subject.model, x, training=None)
-        ends = graph.convolutions[0], graph.convolutions[-1]
-        for node in ends:
-            _require_trainable(subject.model, node)
-        target = torch.randn(graph.output.shape, generator=generator).to(dtype)
-        weights = [_weight(node) for node in ends]
-        if not graph.output.requires_grad:
-            return dict.fromkeys(METRICS, 0.0)
-        loss = nn.functional.mse_loss(graph.output, target)
-        first, last = torch.autograd.grad(loss, weights, materialize_grads=True)
-    return first_to_last((first, weights[0]), (last, weights[1]))
+    x = like_weights(subject.model, torch.randn(shape, generator=generator))
+    with torch.inference_mode(False), torch.enable_grad(), seeded(seed):
+        graph = observe(subject.model, x.clone(), training=None)
+        routes = main_routes(graph)
+        ends = [*routes.first_convolutions, *routes.last_convolutions]
+        weights = {node.index: trained_weight(subject.model, node) for node in ends}
+        gradients = _gradients(graph.output, list(weights.values()), generator)
+    found = dict(zip(weights, zip(gradients, weights.values(), strict=True), strict=True))
+    return {
+        _Pair(first.where, last.where): first_to_last(found[first.index], found[last.index])
+        for first in routes.first_convolutions
+        for last in routes.last_convolutions
+    }
+
+
+def _gradients(output: Tensor, weights: list[Tensor], generator: torch.Generator) -> list[Tensor]:
+    target = torch.randn(output.shape, generator=generator).to(output.dtype)
+    if not output.requires_grad:
+        return [torch.zeros_like(weight) for weight in weights]
+    loss = nn.functional.mse_loss(output, target)
+    return list(torch.autograd.grad(loss, weights, materialize_grads=True))
 
 
 def _judge_gradients(subject: Subject) -> Outcome:
     runs = [_ratios(subject, number) for number in range(1, DATA_SETS + 1)]
-    first, last = (subject.graph.convolutions[index].where for index in (0, -1))
+    outcomes = [_judge_pair(pair, [run[pair] for run in runs]) for pair in runs[0]]
+    failed = [outcome for outcome in outcomes if outcome.holds is False]
+    if len(failed) not in (0, len(outcomes)):
+        return Outcome(
+            None,
+            "; ".join(outcome.measured for outcome in outcomes),
+            reason="several convolutions come first or last, and their gradients disagree; "
+            + failed[0].remedy,
+        )
+    undecided = [outcome for outcome in outcomes if outcome.holds is None]
+    (decisive, *_) = [*failed, *undecided, *outcomes]
+    return replace(decisive, measured="; ".join(outcome.measured for outcome in outcomes))
+
+
+def _judge_pair(pair: _Pair, runs: list[dict[str, float]]) -> Outcome:
     ratios = [run["L2 norm"] for run in runs]
     smaller = sum(0 < ratio < 1 for ratio in ratios)
     middle = sorted(ratios)[DATA_SETS // 2]
@@ -175,16 +183,16 @@ def _judge_gradients(subject: Subject) -> Outcome:
         f"{name} {sorted(run[name] for run in runs)[DATA_SETS // 2]:.3g}" for name in METRICS
     )
     measured = (
-        f"{first} against {last}: smaller in {smaller} of {DATA_SETS} random data sets; "
+        f"{pair.first} against {pair.last}: smaller in {smaller} of {DATA_SETS} random data sets; "
         f"median first/last: {others}"
     )
     if 0 < smaller < DATA_SETS:
         reason = (
-            f"{first}: its gradient is too close to that of {last}, the data sets disagree; "
-            f"{_scaling(first, last, middle)}"
+            f"{pair.first}: its gradient is too close to that of {pair.last}, the data sets "
+            f"disagree; {_scaling(*pair, middle)}"
         )
         return Outcome(None, measured, reason=reason)
-    return Outcome(smaller == DATA_SETS, measured, remedy=_gradient_remedy(first, last, middle))
+    return Outcome(smaller == DATA_SETS, measured, remedy=_gradient_remedy(*pair, middle))
 
 
 def _gradient_remedy(first: str, last: str, ratio: float) -> str:

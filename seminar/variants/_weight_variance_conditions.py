@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from seminar._global_average import bottlenecks, is_global_average
 from seminar.conditions import Condition, Outcome, Subject, output_shape
 from seminar.graph import Graph, Node
 
@@ -15,37 +16,31 @@ STANDARD_ERRORS = 3.0  # a sampled ratio may lie this many standard errors from 
 LARGEST_ERROR = 0.1  # relative standard error above which a sampled ratio decides nothing
 
 
-def _averages_globally(graph: Graph) -> bool:
-    """Whether something behind the last convolution is the average of its map, by value."""
-    start = graph.weight_layers[-1].index
-    behind = [node for node in graph.path if node.index >= start and node.value is not None]
-    means = [
-        node.value.flatten(2).mean(2)
-        for node in behind
-        if node.value is not None and node.value.ndim == 4 and node.value[0, 0].numel() > 1
-    ]
-    return any(_equal(node.value, mean) for node in behind for mean in means)
-
-
-def _equal(value: Tensor | None, mean: Tensor) -> bool:
-    if value is None or value.shape[:1] != mean.shape[:1] or value.numel() != mean.numel():
-        return False
-    room = 1e-4 * float(mean.abs().max())
-    return room > 0 and float((value.reshape(mean.shape) - mean).abs().max()) <= room
+def _global_average(graph: Graph) -> Node | None:
+    """Return what averages the map behind the last layer over its positions, if anything does."""
+    necks = bottlenecks(graph, graph.weight_layers[-1])
+    for number, node in enumerate(necks):
+        for maps in necks[:number]:
+            if math.prod(maps.output_shape[2:]) > 1 and is_global_average(node, maps):
+                return node
+    return None
 
 
 def _judge_layers(subject: Subject) -> Outcome:
     layers = subject.graph.weight_layers
     names = ", ".join(node.where for node in layers)
     convolutional = all(node.kind != "linear" for node in layers)
-    if len(layers) == 4 and convolutional and _averages_globally(subject.graph):
+    average = _global_average(subject.graph) if len(layers) == 4 and convolutional else None
+    if average is not None:
         return Outcome(True, f"4 convolutions ({names}) and GAP as the fifth layer")
-    many = len(layers) > 5
+    many, other = len(layers) > 5, ""
+    if len(layers) == 4 and convolutional:
+        other = ", or average its map with nn.AdaptiveAvgPool2d(1) as the fifth layer"
     return Outcome(
         holds=len(layers) == 5,
         measured=f"{len(layers)} convolution or Linear layers: {names}",
         remedy=f"{layers[-1].where}: {'remove' if many else 'add'} "
-        f"{abs(len(layers) - 5)} convolution or Linear layer(s) here",
+        f"{abs(len(layers) - 5)} convolution or Linear layer(s) here{other}",
     )
 
 
@@ -58,6 +53,14 @@ def _judge_variances(subject: Subject) -> Outcome:
             reason="layers 2, 3 and 4 are needed: build the five layers of clause 1.a first",
         )
     second, third, fourth = layers[1:4]
+    constant = [n.where for n in layers[1:4] if _weight(n).min() == _weight(n).max()]
+    if constant:
+        names = ", ".join(constant)
+        return Outcome(
+            False,
+            f"the variance of {names} is 0",
+            remedy=f"{names}: all weights are equal; draw them at random, with nn.init.normal_",
+        )
     ratios = [_ratio(third, second), _ratio(third, fourth)]
     errors = [_relative_error(third, second), _relative_error(third, fourth)]
     measured = f"Var(W3)/Var(W2) = {ratios[0]:.4f}, Var(W3)/Var(W4) = {ratios[1]:.4f}"
@@ -70,30 +73,27 @@ def _judge_variances(subject: Subject) -> Outcome:
             reason=f"{third.where}: so few weights cannot tell 2 from chance; "
             "set the variances exactly (standardise the weights), or use more channels",
         )
-    near = [abs(r / 2 - 1) <= STANDARD_ERRORS * e for r, e in zip(ratios, errors, strict=True)]
+    rooms = [STANDARD_ERRORS * error for error in errors]
+    near = [abs(r / 2 - 1) <= room for r, room in zip(ratios, rooms, strict=True)]
     if all(near):
         note = f"sampled: within {STANDARD_ERRORS:.0f} standard errors of {2 * max(errors):.3f}"
         return Outcome(True, f"{measured} ({note})")
-    return Outcome(False, measured, remedy=_variance_remedy(third, second, fourth, ratios, near))
+    if not any(near) and abs(ratios[0] / ratios[1] - 1) <= max(*rooms, EXACT):
+        return Outcome(False, measured, remedy=_third_remedy(third, math.sqrt(math.prod(ratios))))
+    wrong = [(n, r) for n, r, ok in zip((second, fourth), ratios, near, strict=True) if not ok]
+    return Outcome(False, measured, remedy=_neighbour_remedy(third, wrong))
 
 
-def _variance_remedy(
-    third: Node, second: Node, fourth: Node, ratios: list[float], near: list[bool]
-) -> str:
-    weights = {node.where: _weight(node) for node in (second, third, fourth)}
-    constant = [where for where, weight in weights.items() if weight.min() == weight.max()]
-    if constant:
-        return f"{', '.join(constant)}: its weights are all equal; draw them at random"
-    if abs(ratios[0] / ratios[1] - 1) < 0.05:
-        factor = math.sqrt(2 / ratios[0])
-        slip = " (a doubled standard deviation makes the variance four times as large)"
-        return f"{third.where}: multiply its weights by {factor:.4f}" + (
-            slip if abs(ratios[0] - 4) < 0.2 else ""
-        )
-    wrong = zip((second, fourth), ratios, near, strict=True)
-    changes = [f"{n.where}: multiply its weights by {math.sqrt(r / 2):.4f}" for n, r, ok in wrong
-               if not ok]  # fmt: skip
-    return f"{'; '.join(changes)}, so that Var({third.where}) is twice the variance"
+def _third_remedy(third: Node, ratio: float) -> str:
+    remedy = f"{third.where}: multiply its weights by {math.sqrt(2 / ratio):.4g}"
+    slip = " (a doubled standard deviation makes the variance four times as large)"
+    return remedy + slip if abs(ratio - 4) < 0.2 else remedy
+
+
+def _neighbour_remedy(third: Node, wrong: list[tuple[Node, float]]) -> str:
+    changes = [f"{n.where}: multiply its weights by {math.sqrt(r / 2):.4g}" for n, r in wrong]
+    whose = "its variance" if len(wrong) == 1 else "the variance of each"
+    return f"{'; '.join(changes)}, so that Var({third.where}) is twice {whose}"
 
 
 def _ratio(numerator: Node, denominator: Node) -> float:
