@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT
 from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
-from seminar.probes import layer_table
+from seminar.probes import conv_output_size, layer_table
 from seminar.variants import VARIANTS
 
 LARGE = 16
@@ -45,7 +45,14 @@ YEAR = re.compile(r"\((?:19|20)\d\d\)|\b(?:et al\.|and others),? (?:19|20)\d\d")
 
 # Numbers of a derivation: as typed, and the expression that gives them.
 DERIVED: dict[str, dict[str, float]] = {
-    "2": {"68": 18**2 - 16**2, "324": 18**2, "18": 16 + 2, "50 %": 100 * 0.5},
+    "2": {
+        "68": 18**2 - 16**2,
+        "324": 18**2,
+        "18": 16 + 2,
+        "50 %": 100 * 0.5,
+        "62": conv_output_size(64, 5, padding=1),
+        "31": conv_output_size(64, 3, stride=2),
+    },
     "3": {"50,000": 50_000},
     "4": {"8192": 128 * 8 * 8, "63": 64 - 1},
     "6": {"256": 16 * 16},
@@ -72,6 +79,8 @@ PHRASES: dict[str, str] = {
     "ten times as large": "the exercise's question",
     "the root of two, twice": "applied two times",
     "with a third of its taps on zeros": "three of nine taps",
+    "ReLU halves": "symmetry about zero",
+    "less than half of the maximum": "a threshold that is set beforehand",
     "a quarter of the channels": "the question",
     "half a point": "a margin that is set beforehand",
     "with probability one half": "symmetry about zero",

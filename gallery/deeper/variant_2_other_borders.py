@@ -1,0 +1,313 @@
+r"""
+Variant 2, deeper: other inputs, other padding, other networks
+==============================================================
+
+On :doc:`the variant's page <../variant_2_spatial_size>` zero padding lowers the mean activation of
+one network for one kind of input. Here the rule meets what could break it: photographs, a black
+image and a bright frame; borders filled with mirrored values instead of zeros; networks whose final
+size hides that the padding was switched at all.
+
+One idea carries through: a value's mean square is the sum of the mean squares under its taps. Each
+time you predict with it before you measure, and once the sign of the effect turns round without any
+change of the formula. Read the variant's page first; it explains taps, paired networks and the
+share of the bias.
+"""
+
+# %%
+# The law for any input
+# ---------------------
+# The variant's page assumed an input that is equally strong everywhere. Let it vary: :math:`q(p)`
+# is the mean square over the channels of what enters the last convolution, at position :math:`p`.
+# With weights and biases of variance :math:`1/(3n)`, where a unit has :math:`n = 32 \cdot 9`
+# inputs, products of different weights vanish on average, and the sum before the ReLU has the mean
+# square
+#
+# .. math::
+#
+#    \frac{1}{3n}\left(1 + 32 \sum_{t} q(p + t)\right),
+#
+# where :math:`t` runs over the nine taps and :math:`q = 0` outside the map. The mean after the ReLU
+# is proportional to the root of it, as long as the sum is nearly a bell curve. A dark border and
+# zeros both weaken the ring; a bright border works against the zeros.
+
+# sphinx_gallery_thumbnail_number = 1
+import itertools
+import textwrap
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import nn
+
+from seminar.data import PHOTO_CREDIT, photo_patches
+from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
+from seminar.initialization import seeded
+from seminar.plotting import COLORS, describe, use_style
+from seminar.probes import conv_output_size
+from seminar.variants.spatial_size import (
+    build,
+    predict_bias_share,
+    predict_map_factor,
+    predict_mean_map,
+    predict_padding_change,
+)
+
+torch.set_num_threads(1)
+use_style()
+print(textwrap.fill(PHOTO_CREDIT, 60))
+
+# %%
+# Three inputs. The black image has only biases to pass on; in the last one everything bright sits
+# in a frame along the border.
+
+
+def noise(seed):
+    """Return four images of independent standard normal pixels, shape (4, 3, 64, 64)."""
+    source = torch.Generator().manual_seed(1_000_000 + seed)
+    return torch.randn(4, 3, 64, 64, generator=source)
+
+
+def bright_frame(seed):
+    """Return noise between 0 and 0.2, with a frame ten pixels wide that is 0.8 brighter."""
+    images = 0.8 + 0.2 * noise(seed).sigmoid()
+    images[..., 10:-10, 10:-10] -= 0.8
+    return images
+
+
+inputs = {
+    "photographs": lambda seed: photo_patches(4, 64, seed=seed),
+    "black": lambda seed: torch.zeros(1, 3, 64, 64),
+    "bright frame": bright_frame,
+}
+
+# %%
+# Guess the sign for each of them. The prediction needs :math:`q`, and *other* networks supply it,
+# so nothing of the measured run enters. What this sampling leaves open, read from its own interval,
+# is the declared tolerance.
+
+SEEDS = seeds(full=300, quick=40)
+OTHERS = range(10_000, 10_000 + len(SEEDS))
+
+
+@torch.no_grad()
+def predict(make_input):
+    """Return the predicted change in per cent, and how far the sampling of q leaves it open."""
+    q = [build(seed).features(make_input(seed)).square().mean(1) for seed in OTHERS]
+    single = [100 * predict_padding_change(one) for one in q]
+    return 100 * predict_padding_change(torch.stack(q)), estimate(single).half_width
+
+
+@torch.no_grad()
+def means(make_input, padding):
+    """Return the mean activation of each network, shape (networks,)."""
+    networks = ((seed, build(seed, padding=padding)) for seed in SEEDS)
+    return np.array([net(make_input(seed)).double().mean().item() for seed, net in networks])
+
+
+changes = {}
+for name, make_input in inputs.items():
+    law, left_open = predict(make_input)
+    change = 100 * (ratio_of_means(means(make_input, 1), means(make_input, 0)) - 1)
+    changes[name] = Comparison(f"change of the mean, {name}", law, change, variant=2, unit="%",
+                               tolerance=left_open, reason="q sampled")  # fmt: skip
+Comparisons(changes.values())
+
+# %%
+# For each one, the distance between law and measurement beside what was allowed:
+
+for name, one in changes.items():
+    gap = abs(one.predicted - one.estimate.mean)
+    inside = "inside" if gap <= one.estimate.half_width else "outside"
+    print(f"{name}: {gap:.2f} points apart, {inside} the interval of ± "
+          f"{one.estimate.half_width:.2f}; tolerance {one.tolerance:.2f}")  # fmt: skip
+
+# %%
+# The bright frame turns the sign: there the ring sees more than the inside does, even with a third
+# of its taps on zeros. Photographs are dim compared with noise, so the bias has a larger share and
+# the effect is smaller; in the black image nearly everything is bias.
+#
+# Other padding
+# -------------
+# ``padding_mode`` says what is put around the map: zeros, a mirror image (``reflect``), the border
+# repeated (``replicate``) or the opposite side (``circular``). Which of them leave a weak ring?
+#
+# The last three show the kernel nine real values at every position. Then the reason for a weak ring
+# is gone, and the law says: ring and inside have the same mean. For zeros we solve
+# :math:`F = (256 + 68\,r)/324` for the ring's mean :math:`r`.
+
+share = predict_bias_share()
+in_zeros = (324 * predict_map_factor(18, bias_share=share) - 256) / 68
+ring = torch.ones(18, 18, dtype=torch.bool)
+ring[1:-1, 1:-1] = False
+
+
+@torch.no_grad()
+def ring_and_inside(seed, mode):
+    """Return the mean in the ring and inside it."""
+    out = build(seed, padding=1, padding_mode=mode)(noise(seed)).double().mean((0, 1))
+    return out[ring].mean(), out[~ring].mean()
+
+
+modes = {}
+for mode in ("zeros", "reflect", "replicate", "circular"):
+    pairs = np.array([ring_and_inside(seed, mode) for seed in SEEDS])
+    modes[mode] = Comparison(f"ring / inside, {mode}", in_zeros if mode == "zeros" else 1.0,
+                             ratio_of_means(*pairs.T), variant=2)  # fmt: skip
+Comparisons(modes.values())
+
+# %%
+# Both experiments in one figure: law as a bar, measurement as a point with its interval.
+
+fig, axes = plt.subplots(2, 1, figsize=(6.4, 5))
+for ax, group in zip(axes, (changes, modes), strict=True):
+    for row, one in enumerate(group.values()):
+        ax.vlines(one.predicted, row - 0.35, row + 0.35, color=COLORS["law"], linewidth=2)
+        ax.errorbar(one.estimate.mean, row, xerr=one.estimate.half_width, fmt="o",
+                    color=COLORS["padding=1"])  # fmt: skip
+    ax.set_yticks(range(len(group)), group)
+    ax.set_ylim(len(group) - 0.4, -0.6)
+    ax.axvline(0 if ax is axes[0] else 1, color="black", linewidth=1, linestyle=":")
+frame = changes["bright frame"].estimate
+axes[0].set(xlabel="change of the mean with padding 1, %", ylabel="input",
+            title=f"A bright frame turns the sign: {frame.format('%')}")  # fmt: skip
+axes[1].set(xlabel="mean in the ring / mean inside", ylabel="padding mode",
+            title=f"Zeros {modes['zeros'].estimate.format()}; real values: no dip")  # fmt: skip
+describe(fig, "Above, the change of the mean by input: "
+         + ", ".join(f"{k} {c.estimate.format('%')}" for k, c in changes.items())
+         + ". Below, the ring relative to the inside by padding mode: "
+         + ", ".join(f"{k} {c.estimate.format()}" for k, c in modes.items()) + ".")  # fmt: skip
+plt.show()
+
+# %%
+# A trap: the attribute
+# ---------------------
+# It is tempting to switch the padding of a finished layer by setting its attribute. For zeros this
+# works. For every other mode PyTorch has prepared the padding in the constructor, and the new value
+# is ignored without a word. Build the layer again and copy its weights:
+
+x = noise(0)[..., :16, :16]
+conv = nn.Conv2d(3, 8, 3, padding_mode="reflect")
+conv.padding = (1, 1)
+fixed = nn.Conv2d(3, 8, 3, padding_mode="reflect", padding=1)
+fixed.load_state_dict(conv.state_dict())
+print(f"attribute set: {tuple(conv(x).shape)}, built again: {tuple(fixed(x).shape)}")
+
+# %%
+# Networks that hide the switch
+# -----------------------------
+# So far the size of the output gave the padding away. With strides and pooling it need not: sizes
+# are rounded down. How often does that happen? We list all stacks that bring 64 pixels to 16 with
+# one to three convolutions, each with kernel 3 or 5, stride 1 or 2, padding 0 or as much as keeps
+# the size, and followed by pooling over 1, 2 or 3 positions. Then we switch one padding from 0 to
+# 1.
+
+STEPS = list(itertools.product((3, 5), (1, 2), (False, True), (1, 2, 3)))
+
+
+def last_size(stack, size=64):
+    """Return the final size, or 0 where a kernel does not fit; a step is (k, s, padding, pool)."""
+    for k, s, padding, pool in stack:
+        if size + 2 * padding < k:
+            return 0
+        size = conv_output_size(size, k, s, padding) // pool
+    return size
+
+
+steps = [(k, s, keep * (k // 2), pool) for k, s, keep, pool in STEPS]
+stacks = [c for n in (1, 2, 3) for c in itertools.product(steps, repeat=n) if last_size(c) == 16]
+switched = [(*c[:i], (k, s, 1, pool), *c[i + 1 :]) for c in stacks
+            for i, (k, s, padding, pool) in enumerate(c) if padding == 0]  # fmt: skip
+hidden = sum(last_size(c) == 16 for c in switched)
+print(f"{len(stacks)} stacks; {hidden} of {len(switched)} switches leave the output at 16x16")
+
+# %%
+# What happens to the mean there? Take three convolutions with the strides 2, 2 and 1; the second and
+# the last have padding 1, and we switch the first. With padding 0 the sizes are
+# :math:`64 \to 31 \to 16 \to 16`, with padding 1 they are :math:`64 \to 32 \to 16 \to 16`. Once
+# more the zeros weaken a part of the first map. Does the mean fall?
+#
+# Apply the law layer by layer: the noise has :math:`q = 1`; a layer adds the squares under its taps
+# and its bias, the ReLU halves the result. ``predict_mean_map`` does this for every position, from
+# channels, kernels, strides and paddings alone.
+#
+# Answer: the law for the hidden switch
+# ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+
+def layers(padding):
+    """Return channels in, kernel, stride and padding of the three convolutions."""
+    return [(3, 3, 2, padding), (16, 3, 2, 1), (32, 3, 1, 1)]
+
+
+law_maps = [predict_mean_map(torch.ones(64, 64), layers(p)) for p in (0, 1)]
+law = 100 * (float(law_maps[1].mean() / law_maps[0].mean()) - 1)
+print(f"the mean changes by {law:+.2f} %")
+
+# %%
+# It rises. The second convolution takes every second position. In a map of 31 its windows reach
+# over the border on all four sides; in a map of 32 only on two. The weak ring that the switch adds
+# costs less than the zeros that it saves.
+
+
+@torch.no_grad()
+def strided_maps(seed):
+    """Return the mean map (16, 16) of the network with padding 0 and with padding 1."""
+    with seeded(seed):
+        convs = [nn.Conv2d(a, b, 3) for a, b in ((3, 16), (16, 32), (32, 64))]
+    maps = []
+    for padding in (0, 1):
+        x = noise(seed)
+        for conv, (_, _, stride, pad) in zip(convs, layers(padding), strict=True):
+            x = nn.functional.conv2d(x, conv.weight, conv.bias, stride, pad).relu()
+        maps.append(x.double().mean((0, 1)))
+    return torch.stack(maps)
+
+
+STRIDE_SEEDS = seeds(full=800, quick=60)
+strided = torch.stack([strided_maps(seed) for seed in STRIDE_SEEDS]).numpy()
+zero, one = strided.mean((2, 3)).T
+rise = Comparison("change of the mean, hidden switch", law,
+                  100 * (ratio_of_means(one, zero) - 1), variant=2, unit="%", tolerance=0.1,
+                  reason="16 channels are not very wide")  # fmt: skip
+Comparisons([rise])
+
+# %%
+# Two maps of the same size, but their positions do not belong to each other: the grid of the first
+# layer has moved by a pixel, and no crop can make them equal. Along one axis the law shows which
+# sides are weak:
+
+fig, ax = plt.subplots(figsize=(6.4, 3.8))
+for p, marker in enumerate("os"):
+    top = law_maps[p].mean()
+    ax.plot(range(16), law_maps[p].mean(1) / top, color=COLORS["law"], linestyle="-:"[p],
+            linewidth=1.5, label=f"law, first padding={p}")  # fmt: skip
+    rows = strided[:, p].mean(2)
+    found = [estimate(ratio_of_means(rows[:, i], rows.mean(1))) for i in range(16)]
+    ax.errorbar(range(16), [e.mean for e in found], [e.half_width for e in found], fmt=marker,
+                color=COLORS[f"padding={p}"], label=f"measured, first padding={p}")  # fmt: skip
+ax.set(xlabel="row of the last map", ylabel="mean activation / that of the map")
+last = float(law_maps[1].mean(1)[-1] / law_maps[1].mean())
+ax.set_title(f"With padding 1 the last row is stronger: law {last:.2f} of the mean")
+ax.legend(loc="lower center")
+describe(fig, "Mean activation by row of the last map. The first row is weak in both networks; "
+         f"in the last row the law gives {law_maps[0].mean(1)[-1] / law_maps[0].mean():.2f} of the "
+         f"mean with padding 0 and {last:.2f} with padding 1, and the points follow.")  # fmt: skip
+plt.show()
+
+# %%
+# The answer in one sentence:
+
+Answer(f"The sign belongs to input and network: a bright frame gives {frame.format('%')} "
+       f"(predicted {changes['bright frame'].format_predicted()}), a switch that the size "
+       f"hides {rise.estimate.format('%')} (predicted {rise.format_predicted()}).",
+       variant=2)  # fmt: skip
+
+# %%
+# Never judge padding by the final shape alone, nor its effect by its sign.
+#
+# References
+# ----------
+# * Alsallakh, Kokhlikyan, Miglani, Yuan, Reblitz-Richardson (2021), `Mind the Pad: CNNs Can Develop
+#   Blind Spots <https://arxiv.org/abs/2010.02178>`__.
+# * Dumoulin, Visin (2016), `A guide to convolution arithmetic for deep learning
+#   <https://arxiv.org/abs/1603.07285>`__.
