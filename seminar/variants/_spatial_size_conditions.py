@@ -12,11 +12,17 @@ __all__ = ["CONDITIONS"]
 
 LARGEST_COUNT = 3  # convolutions allowed by clause 2.a
 POOLS = ("max_pool", "avg_pool", "adaptive_avg_pool", "other_pool")
-WALK_ENDS = ("conv", "conv_transpose", "linear", "input", *POOLS)
+LAYERS = ("conv", "conv_transpose", "other_conv", "linear", "input")
+
+#: Functions that enlarge a map without putting anything around it.
+SPREADING = {
+    *("expand", "expand_as", "broadcast_to", "repeat_interleave", "kron"),
+    *("pixel_shuffle", "fold", "unfold", "fft", "grid_sample", "__matmul__", "matmul"),
+}
 
 
 def _judge_count(subject: Subject) -> Outcome:
-    convs = subject.graph.convolutions
+    convs = subject.graph.of_kind("conv", "conv_transpose", "other_conv")
     names = ", ".join(node.where for node in convs)
     return Outcome(
         holds=len(convs) <= LARGEST_COUNT,
@@ -65,7 +71,7 @@ def _objection(graph: Graph, node: Node) -> str:
     padded = {d: by for by in _padded_by_hand(graph, node) for d in _enlarged(graph, by)}
     if all(d in padded for d in real):
         return f"its input was padded by hand ({_name_padding(padded[real[0]], node)})"
-    return ""
+    return "" if graph.takes_part(node) else "the output does not depend on its result"
 
 
 def _border_remedy(graph: Graph, objections: dict[int, str]) -> str:
@@ -73,6 +79,9 @@ def _border_remedy(graph: Graph, objections: dict[int, str]) -> str:
         if "by hand" in objections[node.index]:
             (by, *_) = _padded_by_hand(graph, node)
             return f"{node.where}: remove the padding of its input ({_name_padding(by, node)})"
+    for node in graph.convolutions:
+        if "depend" in objections[node.index]:
+            return f"{node.where}: let the output depend on its result, not on 0 times it"
     wide = [n for n in graph.of_kind("conv") if max(_spans(n)) > max(_settings(n, "stride"))]
     if wide:
         return f"{wide[-1].where}: set padding=0, and size the layers before it to end in 16x16"
@@ -81,33 +90,55 @@ def _border_remedy(graph: Graph, objections: dict[int, str]) -> str:
 
 
 def _describe_loss(node: Node) -> str:
-    sizes = [f"{'x'.join(map(str, shape[2:]))}" for shape in (node.input_shape, node.output_shape)]
+    sizes = [f"{'x'.join(map(str, shape[-2:]))}" for shape in (node.input_shape, node.output_shape)]
     kernel = _short(_settings(node, "kernel_size"))
     return f"{node.where} (kernel {kernel}, padding 0) takes {sizes[0]} to {sizes[1]}"
 
 
 def _padded_by_hand(graph: Graph, node: Node) -> tuple[Node, ...]:
     """Return the operations since the last layer that enlarge the map before ``node``."""
-    passed, _ = graph.upstream(node, WALK_ENDS)
-    return tuple(by for by in passed if _enlarged(graph, by))
+    return tuple(by for by in _walk(graph, node)[0] if _enlarged(graph, by))
+
+
+def _walk(graph: Graph, node: Node) -> tuple[list[Node], list[Node]]:
+    """Walk back to the layers and poolings before ``node``, through poolings that shrink nothing.
+
+    Returns:
+        The nodes passed and the nodes at which the walk ended, both in the order of execution.
+    """
+    passed, ends, waiting = {}, {}, list(node.inputs)
+    while waiting:
+        by = graph.nodes[waiting.pop()]
+        if by.index in passed or by.index in ends:
+            continue
+        shrinks = by.kind in POOLS and by.input_shape[-2:] > by.output_shape[-2:]
+        if by.kind in LAYERS or shrinks:
+            ends[by.index] = by
+        else:
+            passed[by.index] = by
+            waiting.extend(by.inputs)
+    return [passed[i] for i in sorted(passed)], [ends[i] for i in sorted(ends)]
 
 
 def _enlarged(graph: Graph, node: Node) -> list[int]:
     """Return the spatial dimensions (0 is the height) in which an operation pads the map."""
-    dims = len(node.output_shape) - 2
     if node.kind == "pad":
         amounts = node.options.get("pad", ())  # last dimension first, two numbers each
         pairs = [amounts[start : start + 2] for start in range(0, len(amounts), 2)]
-        return [dims - 1 - d for d, pair in enumerate(pairs) if d < dims and max(pair) > 0]
-    if node.kind not in {"cat", "assignment"}:
+        return [1 - d for d, pair in enumerate(pairs) if d < 2 and max(pair) > 0]
+    if node.kind in {"resize", "reshape"} or node.function in SPREADING:
         return []
-    passed, ends = graph.upstream(node, WALK_ENDS)
-    before = [n.output_shape for n in (*passed, *ends) if len(n.output_shape) == dims + 2]
-    return [
-        d
-        for d in range(dims)
-        if before and node.output_shape[d + 2] > max(shape[d + 2] for shape in before)
-    ]
+    if node.kind in POOLS:
+        before = [node.input_shape]
+    else:
+        passed, ends = _walk(graph, node)
+        before = [n.output_shape for n in (*passed, *ends)]
+    rank = len(node.output_shape)
+    before = [shape for shape in before if len(shape) == rank]
+    if rank < 3 or not before:
+        return []
+    largest = [max(shape[d - 2] for shape in before) for d in (0, 1)]
+    return [d for d in (0, 1) if 1 < largest[d] < node.output_shape[d - 2]]  # 1 is broadcast
 
 
 def _name_padding(by: Node, node: Node) -> str:
@@ -137,9 +168,10 @@ def _short(values: Iterable[int]) -> str:
 
 
 def _judge_pooling(subject: Subject) -> Outcome:
-    pools = [node for node in subject.graph.of_kind(*POOLS) if _pools_something(node)]
+    graph = subject.graph
+    pools = [n for n in graph.of_kind(*POOLS) if _pools_something(n) and graph.takes_part(n)]
     found = ", ".join(f"{node.where} ({node.kind})" for node in pools)
-    first = subject.graph.convolutions[0].where
+    first = graph.convolutions[0].where
     return Outcome(
         holds=bool(pools),
         measured=found or "no pooling on the way from input to output",
