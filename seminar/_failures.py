@@ -76,7 +76,7 @@ def reject_unfit_weights(model: nn.Module) -> None:
             raise ValueError(
                 f"model must be on the CPU, but {name} is on {tensor.device}; pass model.cpu()"
             )
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor.detach()).all()):
             raise ValueError(
                 f"weights must be finite, but {name} of the model holds NaN or infinite values; "
                 "initialise it again, or lower the learning rate that made them"

@@ -6,6 +6,8 @@ import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from seminar._text import ascii_text
+
 __all__ = ["LayerRow", "LayerTable"]
 
 _HEAD = ("layer", "kind", "output shape", "parameters", "MACs", "field", "jump")
@@ -98,7 +100,8 @@ class LayerTable:
             for line in lines
         ]
         rule = "-" * max(map(len, text))
-        return "\n".join([self._caption(), text[0], rule, *text[1:-1], rule, text[-1]])
+        lines_ = [self._caption(), text[0], rule, *text[1:-1], rule, text[-1]]
+        return ascii_text("\n".join(lines_))
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{cell}</th>' for cell in _HEAD)

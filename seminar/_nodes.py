@@ -31,6 +31,8 @@ class Node:
         options: Its settings (``kernel_size``, ``stride``, ``padding``, ...), plain numbers.
         weight: The weight that it used, with its gradient history, for a layer with weights.
         parameter: Name of the parameter that the weight is, or comes from.
+        constants: The floating-point tensors among its arguments that the model keeps but that are
+            no parameters: buffers and plain tensors.
         value: A copy of its result, detached: what an in-place operation does later is not in it.
         macs: Multiply-accumulate operations, for the whole batch; 0 unless they were counted.
     """
@@ -45,6 +47,7 @@ class Node:
     options: Mapping[str, Any] = field(default_factory=dict)
     weight: Tensor | None = field(default=None, repr=False, compare=False)
     parameter: str = ""
+    constants: tuple[Tensor, ...] = field(default=(), repr=False, compare=False)
     value: Tensor | None = field(default=None, repr=False, compare=False)
     macs: int = 0
 

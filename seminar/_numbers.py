@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["format_number"]
+__all__ = ["format_number", "with_unit"]
 
 _MOST_DIGITS = 7  # significant digits, where the uncertainty would justify more
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -29,6 +29,11 @@ def format_number(value: float, scale: float) -> str:
     if value and leading < -3 and decimals >= -leading:
         return _typeset(f"{value:.{decimals + leading}e}")
     return _typeset(f"{round(value, decimals):.{max(decimals, 0)}f}")
+
+
+def with_unit(number: str, unit: str) -> str:
+    """Return a number with its unit behind a space that no line breaks at."""
+    return f"{number}\N{NO-BREAK SPACE}{unit}" if unit else number
 
 
 def _typeset(text: str) -> str:

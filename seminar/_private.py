@@ -94,6 +94,14 @@ def put_back(modules: list[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
+def ordinary_mode() -> Iterator[None]:
+    """Leave inference mode, in which nothing has a gradient, but keep ``no_grad``."""
+    wanted = torch.is_grad_enabled()
+    with torch.inference_mode(False), torch.set_grad_enabled(wanted):  # the first one alone sets it
+        yield
+
+
+@contextmanager
 def random_states() -> Iterator[None]:
     """Put back the global random states of Python, NumPy and torch."""
     states = random.getstate(), np.random.get_state()

@@ -49,7 +49,9 @@ class Recorder(TorchFunctionMode):
             for name, tensor in model.named_parameters()
         }
         self.origin = {id(tensor): name for name, tensor in self.tensors.items()}
-        self.tensors |= {name: tensor.clone() for name, tensor in model.named_buffers()}
+        buffers = {name: tensor.clone() for name, tensor in model.named_buffers()}
+        self.tensors |= buffers
+        self.stored = {id(tensor) for tensor in buffers.values()}  # constants that the model keeps
         shape = tuple(x.shape)
         copy = x.detach().clone()
         self.nodes = [Node(0, "input", "input", "", (), shape, shape, value=copy)]
@@ -100,6 +102,7 @@ class Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", str(func))
         sources = _tensors((args, kwargs))
+        self.stored |= {id(tensor) for tensor in sources if id(tensor) not in self.alive}
         made_by = [self.made_by(tensor) for tensor in sources]
         if name in CONSTANTS and sources:  # they take its shape from the first, not its values
             made_by[0] = None
@@ -118,7 +121,9 @@ class Recorder(TorchFunctionMode):
                 result = self._changed(result, outputs, in_place=bool(written))
                 outputs = outputs if written else _tensors(result)
             operation = classify(name, args, kwargs, lambda tensor: id(tensor) in self.origin)
-            node = self._add(operation, name, inputs, shape, outputs, self._flops() - flops)
+            constants = tuple(t for t in sources if id(t) in self.stored and t.is_floating_point())
+            flops = self._flops() - flops
+            node = self._add(operation, name, inputs, shape, outputs, flops, constants)
             for tensor in written:
                 self._spread(tensor, node)
         elif not inputs:  # a tensor made of parameters alone, such as a normalised weight
@@ -135,6 +140,7 @@ class Recorder(TorchFunctionMode):
         shape: tuple[int, ...],
         outputs: list[Tensor],
         flops: int = 0,
+        constants: tuple[Tensor, ...] = (),
     ) -> Node:
         weight = operation.weight
         value = _below_vmap(outputs[0]).detach().clone()
@@ -149,6 +155,7 @@ class Recorder(TorchFunctionMode):
             options=operation.options,
             weight=weight,
             parameter="" if weight is None else self.origin.get(id(weight), ""),
+            constants=constants,
             value=value,
             macs=flops // 2,
         )

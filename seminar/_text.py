@@ -58,5 +58,5 @@ def _ascii_letter(letter: str) -> str:
     name = unicodedata.name(letter, "")
     if name.startswith(("GREEK SMALL LETTER ", "GREEK CAPITAL LETTER ")):
         return name.split()[3].lower()
-    decomposed = unicodedata.normalize("NFKD", letter)
+    decomposed = unicodedata.normalize("NFKD", letter).replace("\N{FRACTION SLASH}", "/")
     return decomposed.encode("ascii", "ignore").decode() or "?"

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seminar._arguments import accepted_input_shape, accepted_models, accepted_seed
+from seminar._private import ordinary_mode
 from seminar._report import Finding, Outcome, Report
 from seminar.graph import Graph, like_weights, observe
 
@@ -144,7 +145,7 @@ def check(
     shape = accepted_input_shape(input_shape, variant.input_shape, free=variant.input_is_free)
     seed = accepted_seed(seed)
     models = accepted_models(model, variant.heads)
-    with torch.inference_mode(False):  # a check needs gradients, wherever it is called
+    with ordinary_mode():  # a check needs gradients, wherever it is called
         graphs = {
             head: _observed(module, head, variant, shape, seed) for head, module in models.items()
         }

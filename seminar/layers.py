@@ -17,7 +17,8 @@ from seminar.graph import Call, Graph, Node, like_weights, observe
 
 __all__ = ["LayerRow", "LayerTable", "layer_table"]
 
-#: Functions that get a row of their own where a ``forward`` calls them without a module.
+#: Functions that get a row of their own where a ``forward`` calls them without a module, like
+#: everything that multiplies.
 _SHOWN = {
     *("conv2d", "linear", "batch_norm", "relu", "relu_", "flatten", "mean", "avg_pool2d"),
     *("max_pool2d", "max_pool2d_with_indices", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
@@ -28,15 +29,18 @@ def layer_table(model: nn.Module, input_shape: Sequence[int], *, batch: int = 1)
     """Run a network once and tabulate its layers in the order in which they ran.
 
     A row is a module without submodules, or a function such as ``F.max_pool2d`` that a ``forward``
-    calls itself (named ``forward``, kind ``max_pool2d()``). A module that runs again is listed
-    again as ``name#2``; its parameters count once. A module that holds parameters beside its
-    submodules, or never ran, has a row as well, so that the parameters add up to the model's.
+    calls itself (named ``forward``, kind ``max_pool2d()``; one that uses the weight of a module
+    that is not called bears the name of that module). A module that runs again is listed again as
+    ``name#2``; its parameters count once. A module that holds parameters beside its submodules, or
+    never ran, has a row as well, so that the parameters add up to the model's; so have the products
+    of weights with weights, so that the MACs add up to those of the run.
 
     The receptive field is that of the longest path where branches join, and of the longer axis. It
     counts the padding, so it can exceed the input. A layer that sees the whole map (global pooling,
     the Linear layer after Flatten) has it cut to the input's size, printed as "all". Where the code
     cannot tell (transposed convolution, resizing, attention) it is None, printed as a dash. A
-    layer's MACs are the multiplications of its convolutions and matrix products, for the batch.
+    layer's MACs are the multiplications of its convolutions and matrix products, for the batch, as
+    :class:`~torch.utils.flop_counter.FlopCounterMode` counts them.
 
     The run is in evaluation mode and without gradients, on noise from a fixed seed, and leaves
     the model as it was (see :func:`seminar.graph.observe`).
@@ -68,6 +72,7 @@ class _Table:
     def __init__(self, model: nn.Module, graph: Graph, size: tuple[int, ...]) -> None:
         self.modules = dict(model.named_modules())
         self.graph = graph
+        self.called = {call.name for call in graph.calls}
         self.counted: set[int] = set()
         self.runs: dict[str, int] = {}
         self.sights: list[Sight | None] = [Sight((1, 1), (1, 1), size)]
@@ -80,7 +85,7 @@ class _Table:
         alone = [
             (node.index + 1, 0, self._function_row, node)
             for node in self.graph.nodes[1:]
-            if node.function in _SHOWN and not self._is_leaf(node.module)
+            if self._stands_alone(node)
         ]
         called = [
             (call.stop, 1, self._call_row, call)
@@ -90,27 +95,36 @@ class _Table:
         ordered = sorted([*alone, *called], key=lambda entry: entry[:2])
         rows = [make(item) for _, _, make, item in ordered]  # type: ignore[operator]
         unseen = [name for name in self.modules if self._own_parameters(name)]
-        return rows + [
+        rows += [
             LayerRow(name or "(model)", self._kind(name), None, self._count(name), 0)
             for name in unseen
         ]
+        rest = self.graph.macs - sum(row.macs for row in rows)
+        return (
+            [*rows, LayerRow("(weights)", "products of weights", None, 0, rest)] if rest else rows
+        )
+
+    def _stands_alone(self, node: Node) -> bool:
+        return not self._is_leaf(node.module) and (node.function in _SHOWN or node.macs > 0)
 
     def _function_row(self, node: Node) -> LayerRow:
-        where = f"{node.module}.forward".lstrip(".")
-        return self._row(where, f"{node.function}()", node.output_shape, node.index, 0, node.macs)
+        owner = node.parameter.rpartition(".")[0]
+        borrowed = owner in self.modules and owner not in self.called
+        name = self._again(owner) if borrowed else f"{node.module}.forward".lstrip(".")
+        kind, count = f"{node.function}()", self._count(owner) if borrowed else 0
+        return self._row(name, kind, node.output_shape, node.index, count, node.macs)
 
     def _call_row(self, call: Call) -> LayerRow:
-        self.runs[call.name] = self.runs.get(call.name, 0) + 1
-        again = f"#{self.runs[call.name]}" if self.runs[call.name] > 1 else ""
-        macs = sum(
-            node.macs
-            for node in self.graph.nodes[call.start : call.stop]
-            if node.module == call.name
-            and (self._is_leaf(call.name) or node.function not in _SHOWN)
-        )
-        name, kind = f"{call.name}{again}" or "(model)", self._kind(call.name)
+        nodes = self.graph.nodes[call.start : call.stop] if self._is_leaf(call.name) else ()
+        macs = sum(node.macs for node in nodes if node.module == call.name)
+        name, kind = self._again(call.name) or "(model)", self._kind(call.name)
         count = self._count(call.name)
         return self._row(name, kind, call.output_shape, call.output_index, count, macs)
+
+    def _again(self, name: str) -> str:
+        """Return the name of a module's row, numbered from its second run."""
+        self.runs[name] = self.runs.get(name, 0) + 1
+        return f"{name}#{self.runs[name]}" if self.runs[name] > 1 else name
 
     def _row(
         self,

@@ -229,11 +229,21 @@ def test_text_says_all() -> None:
     text = str(comparison(2.5, tolerance=0.01, reason="only in the limit", unit="px"))
     assert text.splitlines() == [
         "a law: disagrees",
-        f"  predicted  2.500{SPACE}px",
-        f"  measured   2.10 ± 0.20{SPACE}px  (95% interval, 30 seeds)",
-        f"  tolerance  0.01{SPACE}px: only in the limit",
+        "  predicted  2.500 px",
+        "  measured   2.10 +/- 0.20 px  (95% interval, 30 seeds)",
+        "  tolerance  0.01 px: only in the limit",
     ]
     assert str(Comparisons([comparison()])) == str(comparison())
+
+
+def test_text_is_ascii_and_html_typographic() -> None:
+    row = Comparison("√2 × σ² → ½", -2.5e-9, [-4e-9, -1e-9], 1, reason="≈ 10⁻⁹", tolerance=1)
+    assert str(row).splitlines()[0] == "sqrt 2 x sigma^2 -> 1/2: holds"
+    assert "-2.5e-9" in str(row)
+    assert "~ 10^-9" in str(row)
+    for shown_text in (row, row.estimate, Comparisons([row]), Answer("−1 ± 2 – “so”", 1)):
+        assert str(shown_text).isascii()
+    assert f"{MINUS}2.5×10⁻⁹ ± " in row._repr_html_()
 
 
 def test_html_is_well_formed_and_escaped(nothing_shown: list[Comparison | Answer]) -> None:
