@@ -31,10 +31,12 @@ class Node:
         options: Its settings (``kernel_size``, ``stride``, ``padding``, ...), plain numbers.
         weight: The weight that it used, with its gradient history, for a layer with weights.
         parameter: Name of the parameter that the weight is, or comes from.
-        constants: The floating-point tensors among its arguments that the model keeps but that are
-            no parameters: buffers and plain tensors.
+        constants: The floating-point tensors among its arguments that existed before the run and
+            are no registered parameters: buffers and plain tensors.
         value: A copy of its result, detached: what an in-place operation does later is not in it.
         macs: Multiply-accumulate operations, for the whole batch; 0 unless they were counted.
+        constants: The tensors of numbers that it used and the model brought along without calling
+            them parameters: buffers and plain tensors, also where they were reshaped before.
     """
 
     index: int
@@ -50,6 +52,7 @@ class Node:
     constants: tuple[Tensor, ...] = field(default=(), repr=False, compare=False)
     value: Tensor | None = field(default=None, repr=False, compare=False)
     macs: int = 0
+    constants: tuple[Tensor, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def where(self) -> str:

@@ -121,16 +121,31 @@ class Recorder(TorchFunctionMode):
                 result = self._changed(result, outputs, in_place=bool(written))
                 outputs = outputs if written else _tensors(result)
             operation = classify(name, args, kwargs, lambda tensor: id(tensor) in self.origin)
-            constants = tuple(t for t in sources if id(t) in self.stored and t.is_floating_point())
+            kept = (t for t, i in zip(sources, made_by, strict=True) if i is None)
+            constants = tuple(t for t in kept if id(t) in self.stored and t.is_floating_point())
             flops = self._flops() - flops
             node = self._add(operation, name, inputs, shape, outputs, flops, constants)
             for tensor in written:
                 self._spread(tensor, node)
-        elif not inputs:  # a tensor made of parameters alone, such as a normalised weight
-            names = [self.origin[id(t)] for t in sources if id(t) in self.origin]
-            for tensor in outputs if names else ():
-                self.origin.setdefault(id(tensor), names[0])
+        elif not inputs:
+            self._derive(sources, outputs)
         return result
+
+    def _derive(self, sources: list[Tensor], outputs: list[Tensor]) -> None:
+        """Note what tensors come from that the input has no part in, such as a scaled weight."""
+        names = [self.origin[id(t)] for t in sources if id(t) in self.origin]
+        for tensor in outputs:
+            if names:
+                self.origin.setdefault(id(tensor), names[0])
+            self.constants.setdefault(id(tensor), self._constants(sources))
+
+    def _constants(self, sources: list[Tensor]) -> tuple[Tensor, ...]:
+        """Return the tensors of numbers behind ``sources`` that the model brought, no parameters."""
+        found: dict[int, Tensor] = {}
+        for tensor in sources:
+            own = (tensor,) if tensor.is_floating_point() and id(tensor) not in self.origin else ()
+            found |= {id(t): t for t in self.constants.get(id(tensor), own)}
+        return tuple(found.values())
 
     def _add(
         self,
@@ -157,7 +172,7 @@ class Recorder(TorchFunctionMode):
             parameter="" if weight is None else self.origin.get(id(weight), ""),
             constants=constants,
             value=value,
-            macs=flops // 2,
+            **extra,
         )
         self.nodes.append(node)
         for tensor in outputs:

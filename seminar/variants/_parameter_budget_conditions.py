@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 
+from seminar._routes import main_routes
 from seminar.conditions import Condition, Outcome, Subject
-from seminar.graph import Node
+from seminar.graph import Graph, Node
 
 __all__ = ["CONDITIONS", "LIMIT"]
 
@@ -29,14 +32,20 @@ def _judge_total(subject: Subject) -> Outcome:
 
 
 def _loose_weights(subject: Subject) -> list[tuple[Node, Tensor]]:
-    """Return the weights on the path that are buffers or plain tensors, each once."""
+    """Return the buffers and plain tensors that the path reads as weights, each once.
+
+    The statistics of normalisation layers are measured, not learned, and single numbers are
+    settings: neither counts.
+    """
     found: dict[tuple[int, int], tuple[Node, Tensor]] = {}
-    for node in subject.graph.weight_layers:
+    for node in subject.graph.path:
         weight = node.weight
         # more than one input: the weight itself was computed from the image, as in attention
-        if weight is None or node.parameter or len(node.inputs) > 1:
-            continue
-        found.setdefault((weight.data_ptr(), weight.numel()), (node, weight))
+        if weight is not None and not node.parameter and len(node.inputs) == 1:
+            found.setdefault((weight.data_ptr(), weight.numel()), (node, weight))
+        for constant in node.constants if node.kind != "norm" else ():
+            if constant.numel() > 1:
+                found.setdefault((constant.data_ptr(), constant.numel()), (node, constant))
     return list(found.values())
 
 
@@ -63,6 +72,8 @@ def _saving(subject: Subject, loose: list[tuple[Node, Tensor]], excess: int) -> 
 def _advice(node: Node | None, weight: Tensor, excess: int) -> str:
     if node is None:
         return "no operation between input and output uses it as a weight: remove it"
+    if node.weight is None:
+        return "keep a smaller tensor, or one number per channel"
     if node.kind == "linear":
         return "feed it fewer features, by global average pooling of the maps instead of Flatten"
     if weight.dim() != 4 or node.kind != "conv" or node.options.get("groups") != 1:
@@ -85,23 +96,46 @@ def _channels(node: Node) -> tuple[int, int]:
 
 
 def _judge_bottleneck(subject: Subject) -> Outcome:
-    pointwise = [n for n in subject.graph.of_kind("conv") if n.options["kernel_size"] == (1, 1)]
-    described = []
-    for node in pointwise:
-        before, after = _channels(node)
-        if after < before:
-            return Outcome(True, f"{node.where}: 1x1 convolution, {before} -> {after} channels")
-        described.append(f"{node.where}: 1x1 convolution, {before} -> {after} channels")
-    if described:
-        before, after = _channels(pointwise[0])
-        does = "widens the maps" if after > before else "keeps the number of channels"
-        advice = (
-            f"give it fewer than {before} output channels"
-            if before > 1
-            else "put a 1x1 with fewer output than input channels behind a wider layer"
-        )
-        return Outcome(False, "; ".join(described), f"{pointwise[0].where}: it {does}; {advice}")
+    graph = subject.graph
+    pointwise = [n for n in graph.of_kind("conv") if n.options["kernel_size"] == (1, 1)]
+    objections = {node.index: _objection(graph, node) for node in pointwise}
+    reducing = [node for node in pointwise if not objections[node.index]]
+    if reducing:
+        wide = [node for node in reducing if not _is_single(node)]
+        (node, *_) = wide or reducing
+        note = "" if wide else " (on a 1x1 map, where it is a Linear layer)"
+        return Outcome(True, f"{_described(node)}{note}")
+    if pointwise:
+        (first, *_) = pointwise
+        described = "; ".join(map(_described, pointwise))
+        return Outcome(False, described, f"{first.where}: {objections[first.index]}")
     return Outcome(False, "no 1x1 convolution on the way to the output", _missing(subject))
+
+
+def _described(node: Node) -> str:
+    before, after = _channels(node)
+    return f"{node.where}: 1x1 convolution, {before} -> {after} channels"
+
+
+def _is_single(node: Node) -> bool:
+    return math.prod(node.input_shape[-2:]) == 1
+
+
+def _objection(graph: Graph, node: Node) -> str:
+    """Say why a 1x1 convolution does not reduce the channels, with the remedy; empty if it does."""
+    before, after = _channels(node)
+    if after >= before:
+        does = "widens the maps" if after > before else "keeps the number of channels"
+        if before == 1:
+            return (
+                f"it {does}; put a 1x1 with fewer output than input channels behind a wider layer"
+            )
+        return f"it {does}; give it fewer than {before} output channels"
+    if node not in main_routes(graph).nodes:
+        return "it only makes a gate for other maps; put a 1x1 on the way of the maps themselves"
+    if not graph.takes_part(node):
+        return "the output does not depend on its result; let it, without a factor 0"
+    return ""
 
 
 def _missing(subject: Subject) -> str:
