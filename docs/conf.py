@@ -24,7 +24,8 @@ version = release = seminar.__version__
 
 # The one place for the project's public addresses. Empty: no edit links, no canonical links.
 repository_url = os.environ.get("SEMINAR_REPOSITORY_URL", "")
-html_baseurl = os.environ.get("SEMINAR_SITE_URL", "")
+html_baseurl = os.environ.get("SEMINAR_SITE_URL", "").rstrip("/")
+html_baseurl += "/" if html_baseurl else ""
 
 # -- General -----------------------------------------------------------------------------------
 
@@ -45,6 +46,8 @@ extensions = [
     "figure_script",
     "fold_answers",
     "fold_code",
+    "gallery_downloads",
+    "gallery_notebooks",
     "gallery_records",
     "gallery_stale",
     "html_cures",
@@ -138,6 +141,16 @@ html_show_sourcelink = False
 html_show_search_summary = False  # it fetches every hit, which fails from the file system
 html_math_renderer = "mathml"
 html_permalinks_icon = "#"
+html_sidebars = {
+    "variants/**": [
+        "sidebar/brand.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/downloads.html",
+        "sidebar/scroll-end.html",
+    ]
+}
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 copybutton_selector = (

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 import zlib
 from io import StringIO
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import fold_code
+import gallery_downloads
 import gallery_figures
+import gallery_notebooks
 import gallery_records
 import gallery_stale
 import html_cures
@@ -560,3 +563,66 @@ def test_figure_of_a_text_page_is_drawn_for_both_themes_with_its_code(tmp_path):
 )
 def test_figure_script_that_fails_is_reported_at_its_place(tmp_path, script, message):
     assert message in figure_page(tmp_path / "site", script)
+
+
+# -- gallery_downloads, gallery_notebooks ----------------------------------------------------------
+
+WHEEL = "_downloads/wheel/seminar-1.whl"
+
+
+def notebook(text):
+    cell = {"cell_type": "markdown", "metadata": {}, "source": [text]}
+    return json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 0})
+
+
+def sources(text, site=""):
+    done = gallery_notebooks.readable(notebook(text), "variants/deeper/page", site, WHEEL)
+    again = gallery_notebooks.readable(done, "variants/deeper/page", site, WHEEL)
+    assert again == done  # a second build changes nothing
+    return ["".join(cell["source"]) for cell in json.loads(done)["cells"]]
+
+
+@pytest.mark.parametrize(
+    ("site", "expected"),
+    [
+        ("", "See *a page* and *theory*."),
+        (
+            "https://x.org/",
+            "See [a page](https://x.org/variants/other.html) and "
+            "[theory](https://x.org/theory/padding.html).",
+        ),
+    ],
+    ids=["no address", "address"],
+)
+def test_links_in_notebooks_lead_to_the_site_or_are_plain(site, expected):
+    text = "See :doc:`a\npage <../other>` and :doc:`theory </theory/padding>`."
+    assert sources(text, site)[1] == expected
+
+
+def test_notebook_installs_the_wheel_by_its_full_address_and_never_by_name():
+    assert "%pip install --quiet ./seminar-1.whl" in sources("text")[0]
+    first = sources("text", "https://x.org/")[0]
+    assert f'else "https://x.org/{WHEEL}"' in first
+    assert "versions" in sources("text")[-1]
+
+
+def test_archive_has_the_current_files_and_the_wheel_at_a_fixed_time(tmp_path):
+    for name in ("page.py", "page.ipynb", "page.whl"):
+        (tmp_path / name).write_text(f"new {name}", encoding="utf-8")
+    with zipfile.ZipFile(tmp_path / "page.zip", "w") as archive:
+        archive.writestr("page.ipynb", "old")
+        archive.writestr("page.py", "old")
+    once = gallery_downloads.repacked(tmp_path / "page.zip", tmp_path / "page.whl")
+    (tmp_path / "page.zip").write_bytes(once)
+    assert gallery_downloads.repacked(tmp_path / "page.zip", tmp_path / "page.whl") == once
+    with zipfile.ZipFile(tmp_path / "page.zip") as archive:
+        assert sorted(archive.namelist()) == ["page.ipynb", "page.py", "page.whl"]
+        assert archive.read("page.py") == b"new page.py"
+        assert {entry.date_time[0] for entry in archive.infolist()} == {2020}
+
+
+def test_wheel_of_the_same_sources_has_the_same_bytes(root, tmp_path):
+    one, two = (
+        gallery_downloads.build_wheel(root, tmp_path / name).read_bytes() for name in ("a", "b")
+    )
+    assert one == two
