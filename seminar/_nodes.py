@@ -35,8 +35,6 @@ class Node:
             are no registered parameters: buffers and plain tensors.
         value: A copy of its result, detached: what an in-place operation does later is not in it.
         macs: Multiply-accumulate operations, for the whole batch; 0 unless they were counted.
-        constants: The tensors of numbers that it used and the model brought along without calling
-            them parameters: buffers and plain tensors, also where they were reshaped before.
     """
 
     index: int
@@ -52,7 +50,6 @@ class Node:
     constants: tuple[Tensor, ...] = field(default=(), repr=False, compare=False)
     value: Tensor | None = field(default=None, repr=False, compare=False)
     macs: int = 0
-    constants: tuple[Tensor, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def where(self) -> str:

@@ -127,25 +127,11 @@ class Recorder(TorchFunctionMode):
             node = self._add(operation, name, inputs, shape, outputs, flops, constants)
             for tensor in written:
                 self._spread(tensor, node)
-        elif not inputs:
-            self._derive(sources, outputs)
-        return result
-
-    def _derive(self, sources: list[Tensor], outputs: list[Tensor]) -> None:
-        """Note what tensors come from that the input has no part in, such as a scaled weight."""
-        names = [self.origin[id(t)] for t in sources if id(t) in self.origin]
-        for tensor in outputs:
-            if names:
+        elif not inputs:  # a tensor made of parameters alone, such as a normalised weight
+            names = [self.origin[id(t)] for t in sources if id(t) in self.origin]
+            for tensor in outputs if names else ():
                 self.origin.setdefault(id(tensor), names[0])
-            self.constants.setdefault(id(tensor), self._constants(sources))
-
-    def _constants(self, sources: list[Tensor]) -> tuple[Tensor, ...]:
-        """Return the tensors of numbers behind ``sources`` that the model brought, no parameters."""
-        found: dict[int, Tensor] = {}
-        for tensor in sources:
-            own = (tensor,) if tensor.is_floating_point() and id(tensor) not in self.origin else ()
-            found |= {id(t): t for t in self.constants.get(id(tensor), own)}
-        return tuple(found.values())
+        return result
 
     def _add(
         self,
@@ -172,7 +158,7 @@ class Recorder(TorchFunctionMode):
             parameter="" if weight is None else self.origin.get(id(weight), ""),
             constants=constants,
             value=value,
-            **extra,
+            macs=flops // 2,
         )
         self.nodes.append(node)
         for tensor in outputs:
