@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
-import torch
-from torch import Tensor
-
+from seminar._global_average import AVERAGES, bottlenecks, is_global_average
+from seminar._values import same_values
 from seminar.conditions import Condition, Outcome, Subject
 from seminar.graph import Graph, Node
 
@@ -20,37 +20,31 @@ HEADS = ("flatten", "gap")
 MAP_SHAPE = (128, 8, 8)
 CONVOLUTIONS = 3
 SPLITS = ("chunk", "split", "tensor_split", "unbind")  # a node of theirs shows one part only
-AVERAGES = ("avg_pool", "adaptive_avg_pool", "mean")
 NAMED = ("relu", "activation", "norm", "dropout")  # may stand between the map and Linear
-
-
-def _downstream(graph: Graph, start: Node) -> tuple[Node, ...]:
-    """Return the nodes on the path that need the result of ``start``, and ``start`` itself."""
-    reached = {start.index}
-    for node in graph.path:
-        if reached.intersection(node.inputs):
-            reached.add(node.index)
-    return tuple(node for node in graph.path if node.index in reached)
+SUMS = ("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp")  # mix the positions of a map
 
 
 def _map(graph: Graph) -> Node:
     """Return the map that the head reads.
 
-    That is the last (N, 128, 8, 8) behind the last convolution, or else the last feature map
-    there, best one that is not an average. Everything that reaches the output passes through it.
+    That is the last (N, 128, 8, 8) behind the last convolution, though not behind what shrank such
+    a map; or else the last feature map there, best one that is not an average. Everything that
+    reaches the output passes through it.
     """
-    behind = _downstream(graph, graph.convolutions[-1])
-    maps = [n for n in behind if len(n.output_shape) == 4 and _is_passed_by_all(n, behind)]
+    necks = [n for n in bottlenecks(graph, graph.convolutions[-1]) if n.function not in SUMS]
+    maps = [node for node in necks if len(node.output_shape) == 4]
     right = [node for node in maps if node.output_shape[1:] == MAP_SHAPE]
+    if right:
+        shrunk = (n.index for n in necks if n.index > right[0].index and _shrinks(n, right[0]))
+        end = next(shrunk, len(graph.nodes))
+        return [node for node in right if node.index < end][-1]
     whole = [n for n in maps if n.kind not in AVERAGES and n.function not in SPLITS]
     wide = [node for node in whole if math.prod(node.output_shape[2:]) > 1]
-    return (right or wide or maps or behind)[-1]
+    return (wide or maps or necks)[-1]
 
 
-def _is_passed_by_all(node: Node, behind: tuple[Node, ...]) -> bool:
-    """Whether no result from before ``node`` is used after it (``behind`` is in running order)."""
-    before = {other.index for other in behind if other.index < node.index}
-    return not any(before.intersection(n.inputs) for n in behind if n.index > node.index)
+def _shrinks(node: Node, maps: Node) -> bool:
+    return node.function not in SPLITS and _per_image(node) < _per_image(maps)
 
 
 def _judge_map(subject: Subject, *, head: str) -> Outcome:
@@ -109,7 +103,28 @@ def _judge_head(subject: Subject, *, head: str) -> Outcome:
             f"{names} reads only the last dimension of {tuple(source.output_shape)}",
             remedy=f"{names}: make its input a vector per image, with flatten(1) before it",
         )
-    return _READERS[head](graph, _map(graph), linear)
+    outcome = _READERS[head](graph, _map(graph), linear)
+    return replace(outcome, measured=outcome.measured + _differences(subject, head))
+
+
+def _differences(subject: Subject, head: str) -> str:
+    """Name what the two networks do not share, since the exercise compares their heads."""
+    (other,) = (name for name in subject.graphs if name != head)
+    here, there = (subject.graphs[name] for name in (head, other))
+    trunks = [[_weight_shape(n) for n in graph.convolutions] for graph in (here, there)]
+    outputs = [tuple(graph.output.shape[1:]) for graph in (here, there)]
+    found = []
+    if trunks[0] != trunks[1]:
+        channels = ["-".join(str(shape[0]) for shape in trunk) for trunk in trunks]
+        kernels = "" if channels[0] != channels[1] else " with other kernels"
+        found.append(f"convolutions to {channels[0]} against {channels[1]} channels{kernels}")
+    if outputs[0] != outputs[1]:
+        found.append(f"{outputs[0]} against {outputs[1]} numbers per image")
+    return f"; unlike the {other} network: {', '.join(found)}" if found else ""
+
+
+def _weight_shape(node: Node) -> tuple[int, ...]:
+    return () if node.weight is None else tuple(node.weight.shape)
 
 
 def _reads_everything(graph: Graph, last_map: Node, linear: Node) -> Outcome:
@@ -118,18 +133,18 @@ def _reads_everything(graph: Graph, last_map: Node, linear: Node) -> Outcome:
     between = _between(graph, last_map, source)
     values = _per_image(last_map)
     given = math.prod(source.output_shape[1:])
-    whole = bool(between) and given == values
-    if whole and not _same_values(source.value, last_map.value):
-        whole = all(_per_image(node) == values for node in between)
+    changing = _changing(graph, between)
     note = _named(between)
     sizes = tuple(last_map.output_shape[1:])
-    if whole:
+    if between and given == values and (not changing or same_values(source.value, last_map.value)):
         return Outcome(True, f"{linear.where} reads all {values} values of the {sizes} map{note}")
-    smaller = next((node for node in between if _per_image(node) != values), source)
+    smaller = next((node for node in between if _shrinks(node, last_map)), None)
+    wrong = smaller or changing or source
     return Outcome(
         False,
-        f"{linear.where} reads {given} values per image, the {sizes} map has {values}",
-        remedy=f"{smaller.where}: put nn.Flatten() here, and nothing that pools or adds values, "
+        f"{linear.where} reads {given} values per image, the {sizes} map has {values}"
+        + (f", changed by {changing.function}" if changing and given == values else ""),
+        remedy=f"{wrong.where}: put nn.Flatten() here, and nothing that pools or adds values, "
         f"so that {linear.where} reads the map itself",
     )
 
@@ -139,20 +154,28 @@ def _reads_averages(graph: Graph, last_map: Node, linear: Node) -> Outcome:
     source = graph.nodes[linear.inputs[0]]
     between = _between(graph, last_map, source)
     channels, positions = last_map.output_shape[1], math.prod(last_map.output_shape[2:])
-    means = None if last_map.value is None else last_map.value.flatten(2).mean(2)
-    average = next((node for node in between if _equals(node.value, means)), None)
+    average = next((node for node in between if is_global_average(node, last_map)), None)
     behind = () if average is None else _between(graph, average, source)
-    if average is not None and all(_per_image(node) == channels for node in behind):
+    changing = _changing(graph, behind)
+    if average is not None and _per_image(source) == channels and changing is None:
         return Outcome(
             True,
             f"{linear.where} reads {channels} averages over {positions} positions each "
             f"({average.where}){_named(behind)}",
         )
+    reads = f"{linear.where} reads {math.prod(source.output_shape[1:])} values per image"
+    if average is not None:
+        wrong = changing or source
+        return Outcome(
+            False,
+            f"{reads}, the {channels} averages changed by {wrong.function}",
+            remedy=f"{wrong.where}: remove {wrong.function}, so that {linear.where} reads the "
+            f"averages of {average.where} themselves",
+        )
     pool = next((node for node in between if _per_image(node) < _per_image(last_map)), source)
     return Outcome(
         False,
-        f"{linear.where} reads {math.prod(source.output_shape[1:])} values per image, "
-        f"which are not the {channels} averages",
+        f"{reads}, which are not the {channels} averages",
         remedy=f"{pool.where}: put nn.AdaptiveAvgPool2d(1) here, which averages all {positions} "
         f"positions of a channel, then nn.Linear({channels}, ...)",
     )
@@ -166,32 +189,25 @@ _READERS: dict[str, Callable[[Graph, Node, Node], Outcome]] = {
 
 def _between(graph: Graph, start: Node, end: Node) -> tuple[Node, ...]:
     """Return the nodes on all ways from ``start`` to ``end``, both included; none if no way."""
-    reached = {node.index for node in _downstream(graph, start)}
-    if end.index not in reached:
-        return ()
-    passed, _ = graph.upstream(end, stop=("input",))
-    return tuple(n for n in (*passed, end) if n.index in reached and n.index >= start.index)
+    if start == end:
+        return (start,)
+    between = graph.between(start, end)
+    joined = any(start.index in node.inputs for node in (*between, end))
+    return (start, *between, end) if joined else ()
+
+
+def _changing(graph: Graph, nodes: tuple[Node, ...]) -> Node | None:
+    """Return the first one that does more than rearrange values or what may stand there."""
+    for node in nodes[1:]:
+        sources = [graph.nodes[index] for index in node.inputs]
+        fine = node.kind in {"reshape", "cat", *NAMED} or node.function in SPLITS
+        if not fine and not any(same_values(node.value, source.value) for source in sources):
+            return node
+    return None
 
 
 def _per_image(node: Node) -> int:
     return math.prod(node.output_shape[1:])
-
-
-def _same_values(one: Tensor | None, other: Tensor | None) -> bool:
-    if one is None or other is None or one.shape[0] != other.shape[0]:
-        return False
-    return torch.equal(one.flatten(1).sort().values, other.flatten(1).sort().values)
-
-
-def _equals(value: Tensor | None, means: Tensor | None) -> bool:
-    """Whether a value is the averages; an in-place ReLU may have cut them at zero since."""
-    if value is None or means is None or value.numel() != means.numel():
-        return False
-    if value.shape[:1] != means.shape[:1]:
-        return False
-    room = 1e-4 * float(means.abs().max())
-    gaps = [(value.reshape(means.shape) - target).abs().max() for target in (means, means.relu())]
-    return min(map(float, gaps)) <= room
 
 
 def _named(nodes: tuple[Node, ...]) -> str:
