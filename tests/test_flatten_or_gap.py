@@ -18,7 +18,9 @@ from seminar.variants.flatten_or_gap import (
     effective_positions,
     feature_variances,
     predict_gap_variance,
+    predict_gradient_ratio,
     predict_logit_variance,
+    predict_start_variances,
     spatial_correlation,
 )
 
@@ -473,6 +475,42 @@ def test_predict_logit_variance_agrees_with_torch_linear(width):
     assert variances.mean().item() == pytest.approx(expected, abs=4 * error)
 
 
+@pytest.mark.parametrize(("widths", "seeds"), [((256,), 60), ((256, 256), 60)], ids=["one", "two"])
+def test_predict_start_variances_agrees_with_wide_random_layers(widths, seeds):
+    images = torch.rand(4, 2, 5, 5, generator=torch.Generator().manual_seed(0)) ** 2
+    found = np.array([start_variances(images, widths, seed) for seed in range(seeds)])
+    error = found.std(0, ddof=1) / math.sqrt(seeds)
+    expected = np.array(predict_start_variances(images, widths))
+    # 4 standard errors, and the finite width: of the order of 1/256 a layer
+    assert (abs(found.mean(0) - expected) <= 4 * error + len(widths) / 256 * expected).all()
+
+
+def start_variances(images, widths, seed):
+    torch.manual_seed(seed)
+    sizes = pairwise((images.shape[1], *widths))
+    for conv in [nn.Conv2d(a, b, 3, padding=1) for a, b in sizes]:  # torch's own initialization
+        images = conv(images).relu().detach()
+    z = images.double()
+    both = (z.flatten(1), z.mean((2, 3)))
+    return [one.var(0, correction=0).mean().item() for one in both]
+
+
+@pytest.mark.parametrize("summed", [False, True], ids=["position", "summed"])
+@pytest.mark.parametrize("positions", [4, 64])
+def test_predict_gradient_ratio_agrees_with_torch_linear(positions, summed):
+    torch.manual_seed(0)
+    channels, sent = 40, torch.randn(500, 10)  # the gradient of the logits; 500 stand for seeds
+    squares = []
+    for width, share in ((channels * positions, 1), (channels, positions)):
+        weights = nn.Linear(width, 10).weight.detach()
+        weights = weights.reshape(10, channels, -1).expand(-1, -1, positions) / share
+        back = torch.einsum("nk,kcp->ncp", sent, weights)
+        squares.append((back.sum(2) if summed else back).square().mean().item())
+    measured = math.sqrt(squares[0] / squares[1])
+    # 400 independent weights: their mean square is uncertain by sqrt(0.8/400), sums by sqrt(2/400)
+    assert measured == pytest.approx(predict_gradient_ratio(positions, summed=summed), rel=0.2)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -486,6 +524,8 @@ def test_predict_logit_variance_agrees_with_torch_linear(width):
         (lambda: effective_positions(0.5, 1), r"positions \(=1\) must be at least 2"),
         (lambda: effective_positions(-0.5, 64), "must lie between -0.01587 and 1"),
         (lambda: predict_logit_variance(math.nan), r"feature_variance \(=nan\)"),
+        (lambda: predict_start_variances(torch.zeros(1, 1, 8, 8)), r"N >= 2, got \(1, 1, 8, 8\)"),
+        (lambda: predict_gradient_ratio(0), r"positions \(=0\) must be at least 1"),
     ],
     ids=lambda value: value[:24] if isinstance(value, str) else "",
 )

@@ -70,7 +70,6 @@ PHRASES: dict[str, str] = {
     "the half from above": "symmetry about zero",
     "twice the variance": "clause 1.b",
     "twice that of the fourth's": "clause 1.b",
-    "variance of one layer's weights doubles": "clause 1.b",
     "the doubled case": "clause 1.b",
     "miss the ratio by a percent or two": "the standard error of a sampled variance",
     "one third over fan_in": "the variance of a uniform variable",
@@ -85,9 +84,7 @@ PHRASES: dict[str, str] = {
     "half a point": "a margin that is set beforehand",
     "with probability one half": "symmetry about zero",
     "halves the 16x16 image": "the definition of the pool",
-    "below half of it": "a threshold that is set beforehand",
-    "the first half is exact": "half of the statement",
-    "let the ReLU take one half": "symmetry about zero",
+    "a ReLU lets half of the square through": "symmetry about zero",
     "a little less than a quarter": "one of four, less the windows without a positive number",
     "half the standard deviation, hence half that mean": "an average of four",
 }
