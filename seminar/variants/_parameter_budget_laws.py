@@ -3,6 +3,10 @@
 References:
     Eckart, Young (1936), "The approximation of one matrix by another of lower rank".
     Marchenko, Pastur (1967), "Distribution of eigenvalues for some sets of random matrices".
+    Johnstone (2001), "On the distribution of the largest eigenvalue in principal components
+    analysis".
+    Ma (2012), "Accuracy of the Tracy-Widom limits for the extreme eigenvalues in white Wishart
+    matrices".
     Gur-Ari, Roberts, Dyer (2018), "Gradient Descent Happens in a Tiny Subspace".
     Papyan, Han, Donoho (2020), "Prevalence of neural collapse during the terminal phase of deep
     learning training".
@@ -14,13 +18,20 @@ import math
 
 from scipy import integrate, optimize
 
+from seminar.arithmetic import conv_parameters
+
 __all__ = [
     "predict_break_even",
     "predict_directions",
     "predict_kept_share",
+    "predict_macs",
     "predict_parameters",
+    "predict_separable_share",
     "predict_silent_share",
 ]
+
+# Mean of the Tracy-Widom distribution of order 1 (Johnstone 2001, table 1, has -1.21).
+_TRACY_WIDOM_MEAN = -1.2065335745820
 
 
 def predict_parameters(bottleneck: int | None) -> int:
@@ -121,6 +132,73 @@ def predict_kept_share(rank: int, rows: int, columns: int) -> float:
 
     theta = float(optimize.brentq(lambda t: counted(t) - rank / columns, 0, math.pi))
     return (theta - math.sin(theta) * math.cos(theta)) / math.pi
+
+
+def predict_separable_share(out_channels: int, kernel_size: int) -> tuple[float, float]:
+    r"""Return the share of a random kernel's energy that a separable layer can keep.
+
+    A depthwise k x k convolution followed by a 1x1 is one convolution with the kernel
+    :math:`K_{oia} = P_{oi} D_{ia}`: for every input channel i, the matrix of
+    :math:`n = C_\text{out}` rows and :math:`p = k^2` columns has rank one. The best choice keeps
+    its largest squared singular value :math:`\lambda_1`. For independent normal weights of variance
+    1 it is, in the limit, :math:`\mu + \sigma T` with T of the Tracy-Widom distribution and
+
+    .. math:: \mu = (\sqrt{n'} + \sqrt{p'})^2, \quad
+        \sigma = (\sqrt{n'} + \sqrt{p'})
+        \Bigl(\tfrac 1{\sqrt{n'}} + \tfrac 1{\sqrt{p'}}\Bigr)^{1/3},
+
+    where :math:`n' = n - 1/2` and :math:`p' = p - 1/2`; with these the error falls like
+    :math:`p^{-2/3}` (Ma 2012). The sum of all squares is :math:`np` on average, and independent of
+    the shares, so that the share is :math:`(\mu + \sigma\, \mathrm{E}T) / np`.
+
+    Args:
+        out_channels: :math:`C_\text{out}`.
+        kernel_size: Side k of the square kernel, at least 2.
+
+    Returns:
+        The share, between 0 and 1, and the order of its error, :math:`\sigma p^{-2/3} / np`.
+
+    Raises:
+        ValueError: If a number is too small.
+    """
+    if out_channels < 1 or kernel_size < 2:
+        raise ValueError(
+            f"out_channels (={out_channels}) must be at least 1 and kernel_size (={kernel_size}) "
+            "at least 2; a 1x1 kernel is separable itself"
+        )
+    n, p = out_channels, kernel_size**2
+    rows, columns = math.sqrt(n - 0.5), math.sqrt(p - 0.5)
+    center = (rows + columns) ** 2
+    width = (rows + columns) * (1 / rows + 1 / columns) ** (1 / 3)
+    low = min(n, p)
+    return (center + width * _TRACY_WIDOM_MEAN) / (n * p), width * low ** (-2 / 3) / (n * p)
+
+
+def predict_macs(
+    in_channels: int, out_channels: int, kernel_size: int, positions: int, *, groups: int = 1
+) -> int:
+    r"""Return the multiplications of a convolution: every weight once at every output position.
+
+    :math:`H_\text{out} W_\text{out}\, k^2 (C_\text{in} / \text{groups})\, C_\text{out}`; a bias is
+    an addition and does not count.
+
+    Args:
+        in_channels: Channels :math:`C_\text{in}`, a multiple of ``groups``.
+        out_channels: Channels :math:`C_\text{out}`.
+        kernel_size: Side k of the square kernel.
+        positions: :math:`H_\text{out} W_\text{out}`.
+        groups: Number of groups.
+
+    Returns:
+        The number of multiply-accumulate operations for one image.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+    if positions < 1:
+        raise ValueError(f"positions (={positions}) must be at least 1; pass H_out * W_out")
+    weights = conv_parameters(in_channels, out_channels, kernel_size, groups=groups, bias=False)
+    return positions * weights
 
 
 def predict_directions(num_classes: int) -> int:

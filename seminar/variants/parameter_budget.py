@@ -18,7 +18,9 @@ from seminar.variants._parameter_budget_laws import (
     predict_break_even,
     predict_directions,
     predict_kept_share,
+    predict_macs,
     predict_parameters,
+    predict_separable_share,
     predict_silent_share,
 )
 
@@ -30,7 +32,9 @@ __all__ = [
     "predict_break_even",
     "predict_directions",
     "predict_kept_share",
+    "predict_macs",
     "predict_parameters",
+    "predict_separable_share",
     "predict_silent_share",
 ]
 
