@@ -86,7 +86,7 @@ def _run(
 ) -> tuple[Recorder, object]:
     """Run a private copy of the model on a copy of the input, and return what happened."""
     with ordinary_mode(), random_states(), private(model) as twin, ExitStack() as stack:
-        x = x.clone()
+        x = change.make(x) if change and not change.at else x.clone()
         recorder = Recorder(twin, x, counter, change)
         for name, module in twin.named_modules():
             if training is not None:

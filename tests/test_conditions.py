@@ -171,6 +171,47 @@ def test_check_wants_every_head(model):
         check(variant(heads=("flatten", "gap")), model)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda net: torch.compile(net, backend="eager"), nn.DataParallel],
+    ids=["compiled", "parallel"],
+)
+def test_check_shows_its_conditions_the_plain_module(wrap):
+    condition = Condition("9.a", "", "", lambda s: Outcome(s.model is NET, ""))
+    assert check(variant(condition), wrap(NET)).holds
+
+
+def test_check_takes_the_heads_from_a_module_dict():
+    heads = nn.ModuleDict({"flatten": NET, "gap": NET})
+    assert check(variant(fixed(True), heads=("flatten", "gap")), heads).holds
+
+
+@pytest.mark.parametrize("seed", [None, 0.5, True], ids=repr)
+def test_check_refuses_a_wrong_seed(seed):
+    with pytest.raises(TypeError, match=rf"seed \(={seed}\) must be a whole number; leave"):
+        check(variant(), NET, seed=seed)
+
+
+def test_check_judges_with_gradients_inside_inference_mode():
+    condition = Condition("9.a", "", "", lambda s: Outcome(torch.ones(1).is_inference(), ""))
+    with torch.inference_mode():
+        assert not check(variant(condition), NET).holds
+
+
+def test_report_prints_ascii():
+    condition = Condition("9.a", "2 × 3 → 6", "± 1", lambda s: Outcome(False, "√2 – ½", "−1"))
+    text = str(check(variant(condition, title="σ²"), NET))
+    assert text.isascii()
+    assert "sqrt 2 - 1/2" in text
+
+
+def test_check_names_a_convolution_of_another_dimension():
+    net = nn.Sequential(nn.Flatten(2), nn.Conv1d(3, 4, 3))
+    with pytest.raises(ValueError, match=r"no 2D convolution .* \(1 is a conv1d\)"):
+        check(variant(), net)
+
+
 def test_check_refuses_a_model_without_convolution():
     with pytest.raises(ValueError, match="model has no 2D convolution between its input"):
         check(variant(), nn.Flatten())

@@ -243,7 +243,8 @@ def test_text_is_ascii_and_html_typographic() -> None:
     assert "~ 10^-9" in str(row)
     for shown_text in (row, row.estimate, Comparisons([row]), Answer("−1 ± 2 – “so”", 1)):
         assert str(shown_text).isascii()
-    assert f"{MINUS}2.5×10⁻⁹ ± " in row._repr_html_()
+    assert "×10⁻⁹" in row._repr_html_()
+    assert f"{MINUS}2" in row._repr_html_()
 
 
 def test_html_is_well_formed_and_escaped(nothing_shown: list[Comparison | Answer]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import random
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seminar.graph import observe
+from seminar._operations import _BY_NAME, _SIGNATURES, Kind
+from seminar.graph import Node, like_weights, observe, trained_weight
 
 X = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
 
@@ -31,6 +34,10 @@ class Written(nn.Module):
 def kinds(model: nn.Module, x: Tensor = X) -> list[str]:
     with torch.no_grad():
         return [node.kind for node in observe(model, x).path[1:]]
+
+
+def conv(in_channels: int) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, 4, 3, padding=1)
 
 
 CONV = {"conv": nn.Conv2d(3, 4, 3)}
@@ -83,6 +90,180 @@ def test_observe_sees_the_same_network_in_every_style(style):
 )
 def test_observe_names_the_kind_of_a_module(module, kind):
     assert kinds(module) == [kind]
+
+
+def test_kinds_are_all_documented():
+    used = {
+        "input",
+        "other",
+        "assignment",
+        "relu",
+        *_BY_NAME,
+        *(k for k, _ in _SIGNATURES.values()),
+    }
+    assert used <= set(get_args(Kind))
+    assert all(f'"{kind}"' in Node.__doc__ for kind in get_args(Kind))
+
+
+def assign_zero(x):
+    x = x.clone()
+    x[x < 0] = 0
+    return x
+
+
+def copied(x):
+    y = torch.empty_like(x)
+    y[:].copy_(x.relu())
+    return y
+
+
+def halves(x):
+    y = torch.empty(x.shape)
+    y[:, :2].copy_(x[:, :2].relu())
+    y[:, 2:] = x[:, 2:].relu()
+    return y
+
+
+def flat_in_place(x):
+    x.view(-1).relu_()
+    return x
+
+
+RELUS = {
+    "where": lambda x: torch.where(x > 0, x, 0),
+    "zeros_like": lambda x: torch.where(x > 0, x, torch.zeros_like(x)),
+    "mask": lambda x: x * (x > 0),
+    "max of two": lambda x: torch.max(x, torch.zeros_like(x)),
+    "max of number": lambda x: torch.max(x, torch.tensor(0.0)),
+    "masked_fill": lambda x: x.masked_fill(x < 0, 0),
+    "assignment": assign_zero,
+    "half of sum": lambda x: (x + x.abs()) / 2,
+    "hardtanh": lambda x: F.hardtanh(x, 0, float("inf")),
+    "flat view": flat_in_place,
+    "copy into view": copied,
+    "out": lambda x: torch.clamp(x, min=0, out=torch.empty(x.shape)),
+}
+
+
+@pytest.mark.parametrize("style", RELUS)
+def test_relu_is_known_by_its_values(style):
+    with torch.no_grad():
+        graph = observe(Written(lambda s, x: s.b(RELUS[style](s.a(x))), a=conv(3), b=conv(4)), X)
+    first, last = graph.convolutions
+    assert graph.count_on_routes(first, last, "relu") == (1, 1)
+    assert len(graph.of_kind("relu")) == 1
+
+
+NO_RELUS = {
+    "none": lambda x: x + 1,
+    "bypass": lambda x: x + x.relu(),
+    "leaky": lambda x: torch.where(x > 0, x, 0.1 * x),
+    "bounded": lambda x: x.clamp(0, 6),
+    "absolute": lambda x: x.abs(),
+    "masked by another": lambda x: x * (x.roll(1, 0) > 0),
+}
+
+
+@pytest.mark.parametrize("style", NO_RELUS)
+def test_no_route_without_relu_is_taken_for_one(style):
+    with torch.no_grad():
+        graph = observe(Written(lambda s, x: s.b(NO_RELUS[style](s.a(x))), a=conv(3), b=conv(4)), X)
+    assert graph.count_on_routes(*graph.convolutions, "relu")[0] == 0
+
+
+def test_values_behind_a_relu_are_no_second_one():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Dropout(), nn.Identity())
+    model = Written(lambda s, x: torch.where(s.net(x) > 0, s.net(x), 0) + 0, net=net)
+    assert len(observe(model, X).of_kind("relu")) == 2  # one a call of net
+
+
+def test_halves_written_into_a_buffer_have_a_relu_each():
+    graph = observe(Written(lambda s, x: s.b(halves(s.a(x))), a=conv(3), b=conv(4)), X)
+    assert graph.count_on_routes(*graph.convolutions, "relu") == (1, 1)
+    torch.testing.assert_close(graph.nodes[graph.convolutions[1].inputs[0]].value.min().item(), 0.0)
+
+
+def test_half_a_relu_in_place_leaves_a_route_without():
+    def forward(self, x):
+        x = self.a(x)
+        x[:, :2].relu_()
+        return self.b(x)
+
+    with torch.no_grad():
+        graph = observe(Written(forward, a=conv(3), b=conv(4)), X)
+    assert graph.count_on_routes(*graph.convolutions, "relu") == (0, 1)
+
+
+def test_value_of_a_node_is_what_it_was_before_an_in_place_operation():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True))
+    graph = observe(model, X)
+    assert (graph.nodes[1].value < 0).any()
+    torch.testing.assert_close(graph.nodes[1].value.relu(), graph.nodes[2].value)
+
+
+@pytest.mark.parametrize(
+    "constant",
+    [torch.ones_like, torch.zeros_like, lambda h: h.new_ones(h.shape), torch.rand_like],
+    ids=["ones_like", "zeros_like", "new_ones", "rand_like"],
+)
+def test_constants_of_the_same_shape_do_not_come_from_the_input(constant):
+    model = Written(lambda s, x: s.a(x) + F.max_pool2d(constant(s.a(x)), 1), a=conv(3))
+    assert not observe(model, X).of_kind("max_pool")
+
+
+@pytest.mark.parametrize(
+    ("forward", "takes_part"),
+    [
+        (lambda s, x: s.a(x) + 0 * F.max_pool2d(s.a(x), 1), False),
+        (lambda s, x: s.a(x) + F.max_pool2d(s.a(x), 1) * 1e-3, True),
+        (lambda s, x: F.max_pool2d(s.a(x), 1, return_indices=True)[0].detach(), True),
+        (lambda s, x: F.max_pool2d(s.a(x), 1).relu_().view(-1), True),
+        (lambda s, x: F.dropout(F.max_pool2d(s.a(x), 1)), True),
+        (lambda s, x: s.a(x) + F.dropout(s.a(x)) + 0 * F.max_pool2d(s.a(x), 1), False),
+        (lambda s, x: torch.vmap(lambda h: F.max_pool2d(s.a(h), 1))(x), True),
+    ],
+    ids=["times zero", "scaled", "detached", "in place", "random", "random, times zero", "vmap"],
+)
+def test_takes_part_if_a_change_changes_the_output(forward, takes_part):
+    model = Written(forward, a=conv(3))
+    state = torch.get_rng_state()
+    graph = observe(model, X)
+    (node,) = graph.of_kind("max_pool")
+    assert graph.takes_part(node) is takes_part
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_takes_part_is_false_off_the_path():
+    graph = observe(Written(lambda s, x: (F.max_pool2d(x, 2), s.a(x))[1], a=conv(3)), X)
+    assert [graph.takes_part(node) for node in graph.nodes] == [True, False, True]
+
+
+def test_graph_walks_downstream_and_between():
+    graph = observe(Written(lambda s, x: s.b(s.a(x).relu() + s.a(x)), a=conv(3), b=conv(4)), X)
+    first, second, last = graph.convolutions
+    assert [node.kind for node in graph.downstream(first)] == ["relu", "add", "conv"]
+    assert [node.kind for node in graph.between(second, last)] == ["add"]
+    assert graph.count_on_routes(last, first, "relu") is None
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.Conv1d(3, 4, 3), nn.Conv3d(1, 1, 3, padding=1), nn.ConvTranspose1d(3, 4, 3)],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_other_convolutions_have_a_kind_of_their_own(layer):
+    model = Written(
+        lambda s, x: s.layer(x.flatten(2) if x.shape[1] == s.layer.in_channels else x[:, None]),
+        layer=layer,
+    )
+    graph = observe(model, X)
+    assert graph.convolutions == ()
+    assert [node.kind for node in graph.weight_layers] == ["other_conv"]
+
+
+def test_vmap_shows_the_whole_batch():
+    (node,) = observe(Written(lambda s, x: torch.vmap(s.a)(x), a=conv(3)), X).convolutions
+    assert node.output_shape == (2, 4, 12, 12)
 
 
 @pytest.mark.parametrize(
@@ -169,19 +350,65 @@ def test_node_is_named_by_its_module_or_parameter():
 
 
 class Restless(nn.Module):
-    """Changes everything that a forward pass can change."""
+    """Changes everything that a forward pass can change, but for its own lists and tensors."""
 
     def __init__(self):
         super().__init__()
         self.conv, self.norm, self.drop = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout()
         self.calls = 0
+        self.last = self.extra = None
 
     def forward(self, x):
         self.calls += 1
         self.last = self.drop(self.norm(self.conv(x)))
         self.extra = nn.Linear(2, 2)
+        setattr(self, f"new_{self.calls}", 1)
         random.random(), np.random.rand(), torch.rand(1)
         return self.last
+
+
+class Rooted(Restless):
+    """Cannot be copied."""
+
+    def __deepcopy__(self, memo):
+        raise NotImplementedError
+
+
+class Keeper(nn.Module):
+    """Changes what it owns in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norms = nn.Conv2d(3, 4, 3), [nn.BatchNorm2d(4)]
+        self.maps, self.stats, self.step = [], {}, torch.zeros(1)
+        self.generator = torch.Generator().manual_seed(0)
+
+    def forward(self, x):
+        y = self.norms[0](self.conv(x + torch.randn(x.shape, generator=self.generator)))
+        self.maps.append(y)
+        self.stats["mean"] = y.mean()
+        self.step += 1
+        return y
+
+
+def test_observe_leaves_what_a_model_owns():
+    model = Keeper()
+    model(X)  # deepcopy refuses the maps of a run with gradients
+    before = copy.deepcopy(model.norms[0].state_dict()), model.generator.get_state()
+    called = []
+    model.conv.register_forward_hook(lambda *_: called.append(1))
+    observe(model, X)
+    assert (len(model.maps), model.step.item(), called) == (1, 1, [])
+    torch.testing.assert_close((model.norms[0].state_dict(), model.generator.get_state()), before)
+
+
+def test_observe_runs_no_hook_of_the_caller_where_it_cannot_copy():
+    model, called = Rooted(), []
+    model.conv.register_forward_hook(lambda *_: called.append(1))
+    observe(model, X)
+    assert called == []
+    model.conv(X)
+    assert called == [1]
 
 
 def state(model: nn.Module) -> dict:
@@ -195,13 +422,14 @@ def state(model: nn.Module) -> dict:
         "attributes": [sorted(vars(m)) for m in model.modules()],
         "values": (model.calls, id(model.last), id(model.extra)),
         "random": (random.getstate(), torch.get_rng_state().tolist()),
-        "numpy": np.random.get_state()[1].tolist(),
+        "numpy": (np.random.get_state()[1].tolist(), np.random.get_state()[2]),
     }
 
 
 @pytest.mark.parametrize("training", [False, True, None], ids=["eval", "train", "as it is"])
-def test_observe_leaves_no_trace(training):
-    model = Restless()
+@pytest.mark.parametrize("kind", [Restless, Rooted], ids=["copied", "itself"])
+def test_observe_leaves_no_trace(kind, training):
+    model = kind()
     model.norm.eval()
     model(X).sum().backward()
     before = state(model)
@@ -220,6 +448,11 @@ def test_observe_runs_in_the_requested_mode():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.9))
     assert not (observe(model, X, training=False).output == 0).any()
     assert (observe(model, X, training=True).output == 0).any()
+
+
+class Pair(nn.Module):
+    def forward(self, x, y):
+        return x + y
 
 
 def nan_model() -> nn.Module:
@@ -241,8 +474,14 @@ def nan_model() -> nn.Module:
             r"weight is on the meta device.*to_empty\(device='cpu'\) and initialise",
         ),
         (nn.LazyConv2d(4, 3), "no shape yet.*run the model once"),
+        (
+            Written(lambda s, x: s.conv(x).view(1, -1, 10, 10).view(1, 4, 10, 10), **CONV),
+            r"runs on one image, not on a batch of 2: leave the batch size free",
+        ),
+        (Written(lambda s, x: {}["a"]), "KeyError: 'a'.*no input shape can mend that"),
+        (Pair(), "missing 1 required positional argument.*must take one tensor"),
     ],
-    ids=["channels", "raises", "tuple", "nan", "device", "lazy"],
+    ids=["channels", "raises", "tuple", "nan", "device", "lazy", "batch", "key", "two inputs"],
 )
 def test_observe_says_what_is_wrong_with_a_model(model, message):
     with pytest.raises(ValueError, match=message):
@@ -255,6 +494,70 @@ def test_observe_refuses_a_scripted_module():
 
     with pytest.raises(TypeError, match=r"before torch\.jit\.script"):
         observe(Scripted(), X)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_observe_refuses_a_scripted_part_before_it_touches_the_model():
+    part = torch.jit.script(nn.Conv2d(8, 4, 3))
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), part, nn.Dropout()).train()
+    with pytest.raises(TypeError, match=r"model\.1 is a scripted module"):
+        observe(model, X)
+    assert all(module.training for module in model.modules())
+
+
+def test_observe_keeps_gradients_out_of_inference_mode():
+    def forward(self, x):
+        with torch.inference_mode():
+            x = self.a(x)
+        return self.b(x)
+
+    graph = observe(Written(forward, a=conv(3), b=conv(4)), X)
+    loss, weights = graph.output.sum(), [node.weight for node in graph.convolutions]
+    first, last = torch.autograd.grad(loss, weights, allow_unused=True)
+    assert first is None
+    assert last.abs().sum() > 0
+
+
+def test_observe_works_inside_inference_mode():
+    with torch.inference_mode():
+        graph = observe(nn.Conv2d(3, 4, 3), X)
+        assert not graph.output.requires_grad
+        assert not graph.output.is_inference()
+
+
+def test_observe_looks_below_data_parallel():
+    assert kinds(nn.DataParallel(nn.Conv2d(3, 4, 3))) == ["conv"]
+
+
+def test_like_weights_ignores_integers():
+    model = Written(lambda s, x: s.conv(x), conv=nn.Conv2d(3, 4, 3).double())
+    model.count = nn.Parameter(torch.tensor(3), requires_grad=False)
+    model._parameters = {"count": model.count, **model._parameters}
+    assert like_weights(model, X).dtype == torch.float64
+
+
+class Listed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Conv2d(3, 4, 3)]
+
+    def forward(self, x):
+        return self.layers[0](x)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 4, 3).requires_grad_(False)), r"0\.weight .* is frozen"),
+        (Listed(), r"the model does not know.*keep the layers in nn\.ModuleList"),
+        (Written(lambda s, x: F.conv2d(x, torch.ones(4, 3, 3, 3))), "register it as an nn.Param"),
+    ],
+    ids=["frozen", "list", "plain"],
+)
+def test_trained_weight_says_why_there_is_none(model, message):
+    (node,) = observe(model, X).convolutions
+    with pytest.raises(ValueError, match=message):
+        trained_weight(model, node)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")

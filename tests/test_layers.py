@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from seminar.layers import LayerTable, layer_table
 
@@ -118,6 +119,31 @@ def test_macs_and_parameters_of_a_direct_model() -> None:
     assert rows["(model)"] == (8 + 8 * 72, 0)
     assert rows["unused"] == (42, 0)
     assert table["unused"].output_shape is None
+
+
+class Products(nn.Module):
+    """Multiplies with the weight of a module that it never calls, and without any weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.up = nn.ConvTranspose2d(8, 8, 2, stride=2)
+        self.left, self.right = (nn.Parameter(torch.ones(8, 8)) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        query = F.conv_transpose2d(self.conv(x), self.up.weight, stride=2).flatten(2)
+        return query.transpose(1, 2) @ (self.left @ self.right) @ query
+
+
+def test_macs_are_those_of_the_whole_run() -> None:
+    table = layer_table(Products(), (3, 8, 8))
+    counter = FlopCounterMode(display=False)
+    with counter:
+        Products()(torch.ones(1, 3, 8, 8))
+    assert table.total_macs == counter.get_total_flops() // 2
+    assert (table["up"].kind, table["up"].parameters) == ("conv_transpose2d()", 8 * 8 * 4 + 8)
+    assert table["up"].output_shape == (1, 8, 16, 16)
+    assert table["(weights)"].macs == 8**3
 
 
 def lit_pixels(model: nn.Module, size: int, row: int) -> Tensor:
@@ -308,6 +334,7 @@ def deep() -> LayerTable:
 
 def test_text_fits_a_terminal() -> None:
     text = str(deep())
+    assert str(layer_table(nn.ConvTranspose2d(3, 3, 2), (3, 8, 8))).isascii()
     assert max(map(len, text.splitlines())) <= 80
     assert "2,359,808" in text
     assert text.splitlines()[-1].startswith("sum ")
