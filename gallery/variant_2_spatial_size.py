@@ -258,7 +258,7 @@ mixed = estimate(100.0 * (pairs["other weights"] > 0))
 # law's prediction.
 
 fig, ax = plt.subplots(figsize=(6.4, 3.8))
-bins = np.linspace(-1, 1, 42) * 100 * np.abs(pairs["other weights"]).max() / m0.mean()
+bins = np.linspace(-1, 1, 41) * 100 * np.abs(pairs["other weights"]).max() / m0.mean()
 for (name, pair), key in zip(pairs.items(), ("padding=1", "third"), strict=True):
     ax.hist(100 * pair / m0.mean(), bins, color=COLORS[key], alpha=0.6, label=name,
             weights=np.full(len(pair), 100 / len(pair)))  # fmt: skip
