@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import OrderedDict
 from itertools import pairwise
 
@@ -216,6 +217,129 @@ def test_a_layer_that_never_runs_does_not_count():
             return self.sixth(x) if x.shape[-1] > 1 else x
 
     assert check(1, Hidden()).holds
+
+
+class Four(nn.Module):
+    """Four convolutions to a map of 2x2 positions, and a tail that the test writes."""
+
+    def __init__(self, tail, *, dead: bool = False) -> None:
+        super().__init__()
+        pairs = pairwise((3, 32, 32, 32, 512))
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, stride=2, padding=1) for i, o in pairs)
+        self.tail = tail
+        with_variances(self, *self.convs[1:])
+        if dead:
+            nn.init.constant_(self.convs[3].bias, -1e3)
+
+    def forward(self, x):
+        for conv in self.convs:
+            x = conv(x).relu()
+        return self.tail(x)
+
+
+def chain(*layers: nn.Module) -> nn.Module:
+    weighted_ = [layer for layer in layers if isinstance(layer, nn.Conv2d | nn.Linear)]
+    return with_variances(nn.Sequential(*layers), *weighted_[1:4])
+
+
+FIFTH = {
+    "layer": lambda: Four(nn.AdaptiveAvgPool2d(1)),
+    "mean": lambda: Four(lambda x: x.mean((2, 3), keepdim=True)),
+    "sum divided": lambda: Four(lambda x: x.sum((2, 3), keepdim=True) / 4),
+    "einsum": lambda: Four(lambda x: (torch.einsum("bchw->bc", x) / 4)[..., None, None]),
+    "flattened": lambda: Four(lambda x: x.flatten(2).mean(-1)[:, :, None, None]),
+    "channels last": lambda: Four(lambda x: x.permute(0, 2, 3, 1).mean((1, 2)).view(1, 512, 1, 1)),
+    "row by row": lambda: Four(lambda x: x.mean(-1, True).mean(-2, True)),
+    "then normalised": lambda: Four(lambda x: F.layer_norm(F.avg_pool2d(x, 2), (512, 1, 1))),
+    "of a dead map": lambda: Four(nn.AdaptiveAvgPool2d(1), dead=True),
+}
+NOT_FIFTH = {
+    "nothing": lambda: chain(
+        nn.Conv2d(3, 32, 8, 8), nn.Conv2d(32, 32, 1), nn.Conv2d(32, 32, 2, 2), nn.Conv2d(32, 512, 2)
+    ),
+    "max pooling": lambda: Four(nn.AdaptiveMaxPool2d(1)),
+    "max pooling of a dead map": lambda: Four(nn.AdaptiveMaxPool2d(1), dead=True),
+    "average beside a maximum": lambda: Four(lambda x: x.mean((2, 3), True) + x.amax((2, 3), True)),
+    "average of windows": lambda: chain(
+        nn.Conv2d(3, 32, 8, 8), nn.Conv2d(32, 32, 1), nn.Conv2d(32, 32, 1), nn.Conv2d(32, 512, 1),
+        nn.AvgPool2d(2), nn.AdaptiveMaxPool2d(1),
+    ),
+    "average of one position": lambda: chain(
+        nn.Conv2d(3, 32, 8, 8), nn.Conv2d(32, 32, 2, 2), nn.Conv2d(32, 32, 1),
+        nn.Conv2d(32, 512, 2), nn.AvgPool2d(1),
+    ),
+    "average before the convolutions": lambda: chain(
+        nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 32, 1), nn.Conv2d(32, 32, 1), nn.Conv2d(32, 32, 1),
+        nn.Conv2d(32, 512, 1),
+    ),
+    "average behind a Linear layer and three convolutions": lambda: chain(
+        nn.Flatten(), nn.Linear(3072, 48), nn.Unflatten(1, (3, 4, 4)), nn.Conv2d(3, 32, 1),
+        nn.Conv2d(32, 32, 1), nn.Conv2d(32, 512, 1), nn.AdaptiveAvgPool2d(1),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("style", FIFTH)
+def test_gap_is_the_fifth_layer_however_it_is_written(style):
+    report = check(1, FIFTH[style]())
+    assert report.holds, str(report)
+    assert report.findings[0].measured.endswith("and GAP as the fifth layer")
+
+
+@pytest.mark.parametrize("style", NOT_FIFTH)
+def test_four_layers_without_gap_behind_them_fail_1a(style):
+    report = check(1, NOT_FIFTH[style]())
+    assert report.open_clauses == ("1.a",), str(report)
+    last = report.findings[0].measured.rpartition(", ")[2]
+    assert report.findings[0].remedy.startswith(f"{last}: add 1 convolution or Linear layer")
+
+
+def three_valued(*variances: float, width: int = 60) -> nn.Module:
+    """Layers 2, 3 and 4 of width^2 weights, one third a or -a and else 0: their kurtosis is 3."""
+    layers = [nn.Conv2d(width, width, 1, bias=False) for _ in variances]
+    for layer, variance in zip(layers, variances, strict=True):
+        signs = torch.tensor([1.0, -1.0, 0.0, 0.0, 0.0, 0.0]).repeat(width**2 // 6)
+        layer.weight.data = (signs * math.sqrt(3 * variance)).view_as(layer.weight)
+    first, last = nn.Conv2d(3, width, 8, stride=8), nn.Conv2d(width, 512, 1)
+    return nn.Sequential(first, *layers, last, nn.AdaptiveAvgPool2d(1))
+
+
+# Standard error of a ratio, relative: sqrt(2 (kurtosis - 1) / n) = 2 / width.
+@pytest.mark.parametrize(
+    ("away", "holds"), [(2.8, True), (3.2, False)], ids=["inside", "outside"]
+)  # fmt: skip
+@pytest.mark.parametrize("side", [-1, 1], ids=["below", "above"])
+def test_a_sampled_ratio_may_lie_three_standard_errors_from_2(away, side, holds):
+    ratio = 2 * (1 + side * away * 2 / 60)
+    finding = check(1, three_valued(1.0, ratio, 1.0)).findings[-1]
+    assert finding.holds is holds, finding.measured
+
+
+@pytest.mark.parametrize(("width", "holds"), [(24, False), (18, None)], ids=["8 %", "11 %"])
+def test_a_standard_error_above_10_percent_decides_nothing(width, holds):
+    report = check(1, three_valued(1.0, 4.0, 1.0, width=width))
+    assert report.findings[-1].holds is holds
+    assert report.open_clauses == ("1.b",)
+
+
+@pytest.mark.parametrize("position", [1, 2, 3])
+def test_constant_weights_are_named(position):
+    model = three_valued(1.0, 2.0, 1.0)
+    nn.init.constant_(model[position].weight, 0.1)
+    report = check(1, model)
+    assert report.open_clauses == ("1.b",)
+    assert report.findings[-1].measured == f"the variance of {position} is 0"
+    assert report.findings[-1].remedy.startswith(f"{position}: all weights are equal")
+
+
+def test_remedy_names_every_layer_whose_variance_is_wrong():
+    model = three_valued(4.0, 2.0, 3.0)
+    remedy = check(1, model).findings[-1].remedy
+    changes = re.findall(r"(\d): multiply its weights by ([\d.]+)", remedy)
+    assert [layer for layer, _ in changes] == ["1", "3"]
+    for layer, factor in changes:
+        model[int(layer)].weight.data *= float(factor)
+    assert check(1, model).holds
 
 
 @pytest.mark.parametrize("ratio", [0.0, -1.0, math.inf, math.nan])
