@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
@@ -39,6 +40,7 @@ extensions = [
     # third-party
     "myst_parser",
     "sphinx_copybutton",
+    "notfound.extension",
     "sphinx_gallery.gen_gallery",
     "sphinxcontrib.bibtex",
     # ours
@@ -52,10 +54,13 @@ extensions = [
     "gallery_stale",
     "html_cures",
     "local_inventories",
+    "markdown_twins",
     "mathml",
     "page_contents",
+    "page_source",
     "result_views",
     "scoreboard",
+    "social_images",
     "used_on_pages",
 ]
 
@@ -64,6 +69,9 @@ nitpicky = True
 nitpick_ignore = [
     ("py:class", "PaddingMode"),  # an alias of typing.Literal in seminar.variants.spatial_size
 ]
+
+if html_baseurl:  # both write absolute addresses only
+    extensions += ["sphinx_sitemap", "sphinxext.opengraph"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -137,6 +145,7 @@ html_css_files = ["custom.css"]
 html_favicon = "_static/favicon.svg"
 templates_path = ["_templates"]
 html_copy_source = False
+html_scaled_image_link = False
 html_show_sourcelink = False
 html_show_search_summary = False  # it fetches every hit, which fails from the file system
 html_math_renderer = "mathml"
@@ -158,6 +167,13 @@ copybutton_selector = (
 )
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
+
+notfound_urls_prefix = urlsplit(html_baseurl).path or "/"
+sitemap_url_scheme = "{link}"
+ogp_site_url = html_baseurl
+ogp_site_name = html_title
+ogp_use_first_image = False  # social_images names each page's own figure
+ogp_social_cards = {"enable": False}
 
 system_fonts = (
     '-apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Noto Sans", "Helvetica Neue", '

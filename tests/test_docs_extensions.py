@@ -18,18 +18,22 @@ import gallery_records
 import gallery_stale
 import html_cures
 import local_inventories
+import markdown_twins
 import mathml
 import matplotlib.pyplot as plt
 import numpy as np
 import page_contents
+import page_source
 import pytest
 import scoreboard
 import torch
 from docutils import nodes
 from gallery_reset import reset_torch
 from import_closure import import_closure
+from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+from sphinx.util.docutils import docutils_namespace, patch_docutils
 from sphinx.util.inventory import InventoryFile
 from used_on_pages import link_line
 
@@ -58,8 +62,9 @@ def build(folder, files, *extensions, **settings):
     warnings = StringIO()
     overrides = {"extensions": list(extensions), "html_theme": "basic", **settings}
     places = (folder, folder, folder / "out", folder / "doctrees")
-    app = Sphinx(*map(str, places), "html", overrides, status=None, warning=warnings)
-    app.build()
+    with patch_docutils(), docutils_namespace():
+        app = Sphinx(*map(str, places), "html", overrides, status=None, warning=warnings)
+        app.build()
     return warnings.getvalue()
 
 
@@ -123,14 +128,17 @@ def test_figure_that_does_not_explain_itself_is_refused(figure, tmp_path, spoil,
 def test_scraper_writes_two_images_with_escaped_text_and_size(figure, tmp_path):
     figure.set_label("a\nb")
     (tmp_path / "images").mkdir()
+    script = tmp_path / "variant_1_x.py"
+    script.write_text("# the first figure is the chosen one\n", encoding="utf-8")
     variables = {
-        "src_file": "variant_1_x.py",
+        "src_file": str(script),
         "image_path_iterator": iter([str(tmp_path / "images" / "sphx_glr_x_001.png")]),
     }
     rst = gallery_figures.scraper(None, variables, {"src_dir": str(tmp_path)})
     assert rst.count(".. image:: /images/sphx_glr_x_001") == 2
     assert rst.count(":alt: a b\n") == rst.count(":width: 300\n") == 2
     assert rst.count("only-light") == rst.count("only-dark") == 1
+    assert (tmp_path / "images" / "variant_1_x_card.png").is_file()
 
 
 @pytest.mark.parametrize("hide", ["off", "no_ticks", "shared", "sup"])
@@ -370,8 +378,8 @@ def test_formulas_become_mathml_and_can_be_focused(tmp_path):
     warnings = build(tmp_path / "site", {"index.rst": text}, "mathml", html_math_renderer="mathml")
     page = (tmp_path / "site/out/index.html").read_text(encoding="utf-8")
     assert warnings == ""
-    assert '<span class="math"><math><mfrac>' in page
-    assert '<div class="math" tabindex="0" id="equation-law"><math display="block">' in page
+    assert '<span class="math"><math alttext="\\frac{a}{b}"><mfrac>' in page
+    assert '<div class="math" tabindex="0" id="equation-law"><math alttext="a = b"' in page
     assert '<span class="eqno">(1)' in page
     assert page.count('id="equation-law"') == 1
 
@@ -626,3 +634,52 @@ def test_wheel_of_the_same_sources_has_the_same_bytes(root, tmp_path):
         gallery_downloads.build_wheel(root, tmp_path / name).read_bytes() for name in ("a", "b")
     )
     assert one == two
+
+
+# -- markdown_twins, page_source, social_images ---------------------------------------------------
+
+
+def test_twin_has_formulas_code_tables_and_links_to_other_twins():
+    body = (
+        '<h1>T<a class="headerlink" href="#t">#</a></h1><p>So <math alttext="x^2"></math>.</p>'
+        '<img class="only-light" alt="rises" src="a.svg">'
+        '<img class="only-dark" alt="rises" src="b">'
+        '<div class="highlight-Python"><div><pre><span>x = 1</span>\n</pre></div></div>'
+        '<p><a href="other.html#a">o</a> <a href="https://x.org/y.html">w</a></p>'
+        "<table><thead><tr><th>law</th></tr></thead><tbody><tr><td>one</td></tr></tbody></table>"
+    )
+    text = markdown_twins.to_markdown(body)
+    for part in ("# T\n", "$x^2$", "![rises](a.svg)", "```python\nx = 1\n```", "(other.md#a)"):
+        assert part in text
+    assert "(https://x.org/y.html)" in text
+    assert "| one |" in text
+    assert "(b)" not in text
+
+
+@pytest.mark.parametrize(
+    ("page", "source"),
+    [
+        ("index", "docs/index.md"),
+        ("variants/index", "gallery/GALLERY_HEADER.rst"),
+        ("variants/deeper/index", "gallery/deeper/GALLERY_HEADER.rst"),
+        ("variants/variant_2_spatial_size", "gallery/variant_2_spatial_size.py"),
+        ("api/generated/seminar.graph", "seminar/graph.py"),
+        ("api/generated/seminar.variants", "seminar/variants/__init__.py"),
+        ("search", ""),
+    ],
+)
+def test_page_knows_the_file_that_it_comes_from(root, page, source):
+    assert page_source.source_of(page, root) == source
+
+
+def test_last_change_is_nothing_outside_a_repository(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert page_source.last_change("x.md", tmp_path) == ""
+
+
+def test_chosen_figure_is_saved_in_pixels(figure, tmp_path):
+    assert gallery_figures.chosen_figure("# sphinx_gallery_thumbnail_number = 3\n") == 3
+    assert gallery_figures.chosen_figure("x = 1\n") == 1
+    gallery_figures.save_card(figure, tmp_path / "card.png")
+    with Image.open(tmp_path / "card.png") as card:
+        assert card.width == gallery_figures.CARD_WIDTH

@@ -12,6 +12,7 @@ and meshes with many elements are rasterized; small images stay pixel by pixel.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,8 @@ RASTER_DPI = 200
 MANY = 1000  # elements above which a collection or line is drawn as pixels
 SMALL_IMAGE = 64  # images up to this size are embedded pixel by pixel
 INK, PAPER = 0.90, 0.08  # what black and white become in the dark theme
+CARD_WIDTH = 1200  # px
+_CHOSEN = re.compile(r"^#\s*sphinx_gallery_thumbnail_number\s*=\s*(\d+)", re.MULTILINE)
 _TITLE = ".//{http://purl.org/dc/elements/1.1/}title"
 IMAGE = """
 .. image:: /{path}
@@ -51,7 +54,7 @@ IMAGE = """
 
 def scraper(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
     """Save all open figures, close them and return the reStructuredText that shows them."""
-    script = Path(block_vars["src_file"]).name
+    script = Path(block_vars["src_file"])
     failed = sys.exc_info()[0] is not None  # the cell raised: sphinx-gallery reports that
     try:
         return "\n".join(
@@ -64,12 +67,14 @@ def scraper(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]
         plt.close("all")
 
 
-def _figure_rst(fig: Figure, path: Path, script: str, source: Path) -> str:
+def _figure_rst(fig: Figure, path: Path, script: Path, source: Path) -> str:
     problems = find_problems(fig)
     if problems:
-        raise ExtensionError(f"{script}: figure {path.stem[-3:]}: " + "; ".join(problems))
+        raise ExtensionError(f"{script.name}: figure {path.stem[-3:]}: " + "; ".join(problems))
     alt = " ".join(str(fig.get_label()).split())
     light, dark = path.with_suffix(".svg"), path.with_name(f"{path.stem}_dark.svg")
+    if int(path.stem[-3:]) == chosen_figure(script.read_text(encoding="utf-8")):
+        save_card(fig, path.with_name(f"{script.stem}_card.png"))
     save_pair(fig, light, dark, alt)
     width, height = (round(inches * PX_PER_INCH) for inches in fig.get_size_inches())
     return "".join(
@@ -82,6 +87,18 @@ def _figure_rst(fig: Figure, path: Path, script: str, source: Path) -> str:
         )
         for image, theme in ((light, "light"), (dark, "dark"))
     )
+
+
+def chosen_figure(script: str) -> int:
+    """Return the number of the figure that stands for a page elsewhere, given the script's text."""
+    chosen = _CHOSEN.search(script)
+    return int(chosen[1]) if chosen else 1
+
+
+def save_card(fig: Figure, path: Path) -> None:
+    """Save the figure in pixels, for programs that preview links."""
+    metadata = {"Software": None}  # two builds write the same bytes
+    fig.savefig(path, dpi=CARD_WIDTH / fig.get_figwidth(), facecolor="white", metadata=metadata)
 
 
 def image_pair(light: Path, source: Path) -> list[nodes.Node]:

@@ -115,7 +115,8 @@ def remove_page(source: Path, output: Path, copy: Path) -> None:
     images = [f"sphx_glr_{copy.stem}_[0-9]*", f"sphx_glr_{copy.stem}_thumb*"]
     leftovers = [copy.with_suffix(suffix) for suffix in GENERATED]
     leftovers += [hit for pattern in images for hit in (copy.parent / "images").rglob(pattern)]
-    leftovers += [output / doc.with_suffix(".html")]
+    leftovers += [copy.parent / "images" / f"{copy.stem}_card.png"]
+    leftovers += [output / doc.with_suffix(suffix) for suffix in (".html", ".md")]
     leftovers += [hit for pattern in images for hit in (output / "_images").glob(pattern)]
     for path in leftovers:
         path.unlink(missing_ok=True)

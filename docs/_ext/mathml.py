@@ -1,9 +1,10 @@
 r"""Write formulas as MathML at build time: no JavaScript, no fonts to fetch, readable aloud.
 
 ``html_math_renderer = "mathml"`` selects it. math-core (a wheel, no Node) converts the LaTeX; what
-it does not understand is a warning at the formula's place, which ``-W`` makes fatal. A display
-that holds ``&`` or ``\\`` is wrapped in ``aligned``, as Sphinx does for its other renderers, and
-``align`` becomes ``aligned``, because Sphinx and not the converter numbers the formulas.
+it does not understand is a warning at the formula's place, which ``-W`` makes fatal. The LaTeX
+stays as ``alttext``, for programs that cannot read MathML. A display that holds ``&`` or ``\\`` is
+wrapped in ``aligned``, as Sphinx does for its other renderers, and ``align`` becomes ``aligned``,
+because Sphinx and not the converter numbers the formulas.
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ def display_source(latex: str) -> str:
 def convert(latex: str, node: nodes.Node, *, display: bool) -> str:
     """Return the MathML of a formula, or its source after a warning at the node's place."""
     try:
-        return _CONVERTER.convert_with_local_state(latex, displaystyle=display)
+        math = _CONVERTER.convert_with_local_state(latex, displaystyle=display)
     except LatexError as error:
         logger.warning("math-core cannot read %r: %s", latex, error, location=node)
         return f"<code>{escape(latex)}</code>"
+    source = " ".join(latex.split())
+    return math.replace("<math", f'<math alttext="{escape(source)}"', 1)
 
 
 def _inline(translator: Any, node: nodes.math) -> None:

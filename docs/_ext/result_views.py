@@ -16,19 +16,16 @@ result.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
 from fold_answers import folded, folded_summary
-from gallery_figures import image_pair
+from gallery_figures import chosen_figure, image_pair
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
-
-_NUMBER = re.compile(r"^#\s*sphinx_gallery_thumbnail_number\s*=\s*(\d+)", re.MULTILINE)
 
 
 class View(SphinxDirective):
@@ -49,8 +46,8 @@ class View(SphinxDirective):
     def figure(self, docname: str) -> list[nodes.Node]:
         """Return the light and the dark image of a page's chosen figure."""
         script = Path(self.env.srcdir, f"{docname}.py")
-        chosen = _NUMBER.search(script.read_text(encoding="utf-8"))
-        stem = f"sphx_glr_{script.stem}_{int(chosen[1]) if chosen else 1:03}"
+        number = chosen_figure(script.read_text(encoding="utf-8"))
+        stem = f"sphx_glr_{script.stem}_{number:03}"
         light = script.parent / "images" / f"{stem}.svg"
         self.env.note_dependency(str(light))
         return image_pair(light, Path(self.env.srcdir))
