@@ -239,6 +239,17 @@ class Unused(nn.Module):
         return F.interpolate(self.padded(x), size=16)
 
 
+class TimesZero(nn.Module):
+    """The convolution that loses the border is computed, and multiplied by 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.padded, self.losing = nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(3, 64, 3)
+
+    def forward(self, x):
+        return F.max_pool2d(self.padded(x), 4) + 0 * self.losing(x).mean((2, 3), keepdim=True)
+
+
 class Enlarged(nn.Module):
     """Surrounds the map with zeros without calling pad."""
 
@@ -259,6 +270,35 @@ class Enlarged(nn.Module):
         frame = torch.zeros(*x.shape[:2], 18, 18)
         frame[:, :, 1:-1, 1:-1] = x
         return frame
+
+    def assign_to_new(self, x):
+        frame = x.new_zeros(*x.shape[:2], 18, 18)
+        frame[:, :, 1:-1, 1:-1] = x
+        return frame
+
+    def copy(self, x):
+        frame = torch.zeros(*x.shape[:2], 18, 18)
+        frame[:, :, 1:-1, 1:-1].copy_(x)
+        return frame
+
+    def index(self, x):
+        reflected = torch.tensor([1, *range(16), 14])
+        return x[:, :, reflected][:, :, :, reflected]
+
+    def select(self, x):
+        repeated = torch.tensor([0, *range(16), 15])
+        return x.index_select(2, repeated).index_select(3, repeated)
+
+    def pad_and_idle_pool(self, x):
+        return F.max_pool2d(F.pad(x, (1, 1, 1, 1)), 1)
+
+    def pad_and_smooth(self, x):
+        return F.avg_pool2d(F.pad(x, (1, 1, 1, 1)), 3, stride=1, padding=1)
+
+    def padding_pool(self, x):
+        for _ in range(2):
+            x = F.avg_pool2d(x, 2, stride=1, padding=1)
+        return x
 
 
 def padded_then(*layers, size=16):
@@ -308,6 +348,24 @@ WRONG = {
     "assignment": (
         lambda: Enlarged("assign"), "conv: its input was padded by hand .__setitem__", "^conv: rem"
     ),
+    **{
+        how: (
+            lambda how=how: Enlarged(how),
+            f"conv: its input was padded by hand .{by}",
+            f"^conv: remove the padding of its input .{by}",
+        )
+        for how, by in {
+            "assign_to_new": "__setitem__", "copy": "(copy_|write)", "index": "__getitem__",
+            "select": "index_select", "pad_and_idle_pool": "pad in forward",
+            "pad_and_smooth": "pad in forward", "padding_pool": "avg_pool2d",
+        }.items()
+    },
+    "same": (
+        lambda: padded_then(nn.Conv2d(64, 64, 3, padding="same")), "3: padding=1", "^3: set padd"
+    ),
+    "times-zero": (
+        lambda: TimesZero(), "losing: the output does not depend", "^losing: let the output depend"
+    ),
     "unused-and-never-run": (Unused, "^padded: padding=1 puts a border", "^padded: set padding=0"),
 }  # fmt: skip
 
@@ -319,6 +377,57 @@ def test_wrong_network_fails_the_border_clause(make, measured, remedy):
     (finding,) = (finding for finding in report if finding.clause == "2.b")
     assert re.search(measured, finding.measured), finding.measured
     assert re.search(remedy, finding.remedy), finding.remedy
+
+
+class One(nn.Module):
+    """One convolution without padding and a forward that the test writes."""
+
+    def __init__(self, forward, kernel=3):
+        super().__init__()
+        self.conv, self.run = nn.Conv2d(3, 64, kernel), forward
+
+    def forward(self, x):
+        return self.run(self.conv, x)
+
+
+HOLDING = {
+    "one-image-at-a-time": (One(lambda c, x: torch.stack([c(image) for image in x])), 18),
+    "interpolated": (One(lambda c, x: c(F.interpolate(x, scale_factor=2.0))), 9),
+    "repeated-by-a-broadcast": (One(lambda c, x: c(x.expand(-1, -1, 18, 18))), 1),
+    "cropped-by-negative-padding": (One(lambda c, x: c(F.pad(x, (-1,) * 4))), 20),
+    "padded-afterwards": (One(lambda c, x: F.pad(c(x), (1,) * 4)), 16),
+    "padded-before-a-pooling-that-shrinks": (
+        One(lambda c, x: c(F.max_pool2d(F.pad(x, (1,) * 4), 3, stride=2))), 35
+    ),
+    "padding-of-a-pooling-that-shrinks": (One(lambda c, x: c(F.max_pool2d(x, 3, 2, 1))), 36),
+    "even-kernel": (One(lambda c, x: c(x), kernel=2), 17),
+    "positional": (One(lambda c, x: torch.conv2d(x, c.weight)), 18),
+    "by-keyword": (One(lambda c, x: F.conv2d(x, weight=c.weight, padding="valid")), 18),
+    "aten": (One(lambda c, x: torch.ops.aten.conv2d(x, c.weight)), 18),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "size"), HOLDING.values(), ids=HOLDING.keys())
+def test_convolution_that_loses_the_border_holds_the_clause(model, size):
+    report = check(VARIANT, model, input_shape=(3, size, size))
+    assert report.holds, str(report)
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [lambda x: 0 * F.max_pool2d(x, 3), lambda x: F.max_pool2d(torch.ones_like(x), 3)],
+    ids=["times-zero", "of-ones"],
+)
+def test_pooling_on_which_nothing_depends_is_advised_against(pool):
+    model = One(lambda c, x: c(x) + pool(c(x)).mean())
+    report = check(VARIANT, model, input_shape=(3, 18, 18))
+    assert [f.verdict for f in report if f.clause == "2.c"] == ["advice"]
+
+
+def test_a_convolution_of_one_dimension_counts():
+    tail = [nn.Flatten(2), *(nn.Conv1d(64, 64, 1) for _ in range(3)), nn.Unflatten(2, (16, 16))]
+    report = check(VARIANT, nn.Sequential(build(), *tail))
+    assert report.open_clauses == ("2.a",)
 
 
 def test_pooling_that_never_runs_does_not_count():
