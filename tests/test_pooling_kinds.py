@@ -10,9 +10,13 @@ from torch import Tensor, nn
 from seminar.conditions import check
 from seminar.variants.pooling_kinds import (
     VARIANT,
+    bin_matrix,
     build,
+    map_covariance,
     predict_average,
     predict_correlated_max,
+    predict_feature_means,
+    predict_filtered_average,
     predict_gradient_share,
     predict_max,
     predict_max_against,
@@ -191,6 +195,16 @@ WRONG = {
     "average whose result is unused": (
         lambda m, x: (m.average(m.conv(x)), F.avg_pool2d(m.pool(m.conv(x)), 4))[1],
         "average: AdaptiveAvgPool2d runs, but its result is lost",
+    ),
+    "max pooling times zero": (
+        lambda m, x: m.average(m.conv(x)) + 0 * F.adaptive_avg_pool2d(m.pool(m.conv(x)), 8),
+        "pool: MaxPool2d runs, but its result is lost",
+    ),
+    "max pooling of ones": (
+        lambda m, x: (
+            m.average(m.conv(x)) + F.adaptive_avg_pool2d(m.pool(torch.ones_like(m.conv(x))), 8)
+        ),
+        "pool: MaxPool2d",
     ),
     "average that never runs": (
         lambda m, x: F.max_pool2d(m.pool(m.conv(x)), 4),
@@ -373,6 +387,54 @@ def test_window_covariance_agrees_with_the_jacobian():
     torch.testing.assert_close(torch.from_numpy(window_covariance(layer.weight)), expected)
 
 
+def test_map_covariance_is_the_mean_product_of_rolled_maps():
+    maps = torch.randn(2, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    steps = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    rolled = torch.stack([maps.roll((-y, -x), (1, 2)).flatten(1) for y, x in steps], dim=1)
+    expected = rolled @ rolled.mT / 30
+    torch.testing.assert_close(torch.from_numpy(map_covariance(maps)), expected)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_filtered_average_agrees_with_the_jacobian(size):
+    layer = nn.Conv2d(2, 3, (3, 2), bias=False).double()
+    x = torch.zeros(1, 2, size + 2, size + 1, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(lambda x: layer(x).mean((0, 2, 3)), x)
+    expected = jacobian.square().flatten(1).sum(1)  # of white noise
+    predicted = torch.from_numpy(predict_filtered_average(layer.weight, size))
+    torch.testing.assert_close(predicted, expected)
+
+
+@pytest.mark.parametrize(("size", "bins"), [(15, 8), (16, 8), (4, 8), (7, 3), (5, 1), (1, 4)])
+def test_bin_matrix_is_adaptive_average_pooling(size, bins):
+    pooled = F.adaptive_avg_pool1d(torch.eye(size, dtype=torch.float64)[:, None], bins)[:, 0]
+    torch.testing.assert_close(torch.from_numpy(bin_matrix(size, bins)), pooled.T)
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_feature_means_agree_with_normal_sampling(padding):
+    # The first layer by sampling: 16 windows of its own noise behind one bias each, then the
+    # second layer's values as a filter over them, in one window at the corner of the map.
+    rng, draws = np.random.default_rng(padding), 20_000
+    bias = rng.standard_normal((draws, 8, 1, 1)) / 9
+    noise = rng.standard_normal((draws, 8, 16, 4)) / math.sqrt(3)
+    h = torch.from_numpy(np.maximum(0, bias + noise.max(-1, keepdims=True)).reshape(-1, 8, 4, 4))
+    weights = torch.from_numpy(rng.standard_normal((draws, 8, 3, 3)) * math.sqrt(2 / 432))
+    h = F.pad(h[..., 1:, 1:], (1, 0, 1, 0)) if padding else h
+    z = (F.conv2d(h.reshape(1, -1, 4, 4), weights, groups=draws)).reshape(draws, 4)
+    z = (z + torch.from_numpy(rng.standard_normal((draws, 1)) * math.sqrt(1 / 432))).relu()
+    corner = predict_feature_means(2, padding=padding)  # two windows a side: corners alone
+    for sampled, law in ((z.mean(1), corner.average), (z.amax(1), corner.largest)):
+        # Four standard errors, and 2 % for 8 channels of double variance, whose sum is less normal.
+        error = 4 * sampled.std().item() / math.sqrt(draws) + 0.02 * law
+        assert law == pytest.approx(sampled.mean().item(), abs=error)
+
+
+def test_feature_means_of_a_large_map_forget_the_border():
+    inside, padded = predict_feature_means(padding=0), predict_feature_means(10_000, padding=1)
+    assert padded.ratio == pytest.approx(inside.ratio, rel=1e-4)  # 4 of 10,000 windows' width
+
+
 @pytest.mark.parametrize("kind", ["max", "average"])
 @pytest.mark.parametrize(("kernel_size", "shift"), [(2, 0), (2, 1), (2, 2), (3, 1), (4, 3)])
 def test_shift_change_agrees_with_rolled_noise(kernel_size, shift, kind):
@@ -414,6 +476,12 @@ BAD = {
     "five and relu": (lambda: predict_correlated_max(np.eye(5), relu=True), "2 to 4 positions"),
     "asymmetric": (lambda: predict_correlated_max([[1, 0.5], [0, 1]]), "symmetric"),
     "not a filter": (lambda: window_covariance(torch.ones(3, 3)), "conv.weight of a Conv2d"),
+    "no filter": (lambda: predict_filtered_average(torch.ones(3, 3), 4), "conv.weight of a Conv2d"),
+    "no map": (lambda: map_covariance(torch.ones(4)), r"shape \(\.\.\., H, W\)"),
+    "window larger than the map": (lambda: map_covariance(torch.ones(1, 3), 2), "smaller window"),
+    "no bin": (lambda: bin_matrix(4, 0), r"bins \(=0\)"),
+    "one window": (lambda: predict_feature_means(1), r"windows \(=1\)"),
+    "wide padding": (lambda: predict_feature_means(padding=2), r"padding \(=2\)"),
     "empty window": (lambda: window_covariance(torch.ones(1, 1, 3, 3), 0), r"size \(=0\)"),
 }
 

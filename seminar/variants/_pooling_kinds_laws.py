@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import integrate
 from scipy.special import ndtr
-from torch import Tensor
 
 __all__ = [
     "Moments",
@@ -27,7 +26,6 @@ __all__ = [
     "predict_max",
     "predict_max_against",
     "predict_shift_change",
-    "window_covariance",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -62,7 +60,7 @@ def predict_max(count: int, *, relu: bool = False) -> Moments:
     Raises:
         ValueError: If there is no position.
     """
-    _require_count(count, "count")
+    require_count(count, "count")
     low = 0.0 if relu else -FAR
     mean = _quad(lambda x: x * _density(x, count), low)
     square = _quad(lambda x: x * x * _density(x, count), low)
@@ -85,7 +83,7 @@ def predict_average(count: int, *, relu: bool = False) -> Moments:
     Raises:
         ValueError: If there is no position.
     """
-    _require_count(count, "count")
+    require_count(count, "count")
     if not relu:
         return Moments(0.0, 1 / count)
     return Moments(1 / math.sqrt(2 * math.pi), (0.5 - 0.5 / math.pi) / count)
@@ -107,7 +105,7 @@ def predict_max_against(value: float, count: int) -> float:
     Raises:
         ValueError: If there is no neighbour or the value is not finite.
     """
-    _require_count(count, "count")
+    require_count(count, "count")
     if not math.isfinite(value):
         raise ValueError(f"value (={value}) must be finite; use a large number for a limit")
     return value * float(ndtr(value)) ** count + _quad(lambda x: x * _density(x, count), value)
@@ -133,7 +131,7 @@ def predict_shift_change(kernel_size: int, *, kind: str = "max", shift: int = 1)
     Raises:
         ValueError: If an argument is out of range.
     """
-    _require_count(kernel_size, "kernel_size")
+    require_count(kernel_size, "kernel_size")
     if kind not in {"max", "average"}:
         raise ValueError(f'kind (={kind!r}) must be "max" or "average"')
     if not 0 <= shift <= kernel_size:
@@ -166,7 +164,7 @@ def predict_gradient_share(kernel_size: int, *, relu: bool = False) -> float:
     Raises:
         ValueError: If the kernel size is below 1.
     """
-    _require_count(kernel_size, "kernel_size")
+    require_count(kernel_size, "kernel_size")
     count = kernel_size**2
     return (1 - 0.5**count if relu else 1.0) / count
 
@@ -212,39 +210,6 @@ def predict_correlated_max(covariance: npt.ArrayLike, *, relu: bool = False) -> 
     return total
 
 
-def window_covariance(weight: Tensor, size: int = 2) -> Array:
-    r"""Return the covariance of neighbouring outputs of a convolution of white noise.
-
-    Two outputs d pixels apart weight the same noise by the filter and by the filter moved by d, so
-    their covariance is the filter's autocorrelation :math:`\sum_{c,t} w_{c,t}\,w_{c,t+d}`.
-
-    Args:
-        weight: Filters, shape ``(C_out, C_in, k_h, k_w)``; stride 1, no dilation.
-        size: Side of the window of outputs, in pixels, at least 1.
-
-    Returns:
-        Covariances, shape ``(C_out, size * size, size * size)``, per unit of noise variance.
-
-    Raises:
-        ValueError: If the weight is not of a 2d convolution, or the window is empty.
-    """
-    if weight.dim() != 4:
-        raise ValueError(
-            f"weight must have the shape (C_out, C_in, k_h, k_w), got {tuple(weight.shape)}; "
-            "pass conv.weight of a Conv2d"
-        )
-    _require_count(size, "size")
-    filters = weight.detach().double().numpy()
-    moved = [
-        np.pad(filters, ((0, 0), (0, 0), (y, size - 1 - y), (x, size - 1 - x)))
-        for y in range(size)
-        for x in range(size)
-    ]
-    rows = np.stack([filters.reshape(len(filters), -1) for filters in moved], axis=1)
-    gram: Array = rows @ rows.swapaxes(1, 2)
-    return gram
-
-
 def _pair_term(matrix: Array, i: int, j: int) -> Array:
     """One pair's part of the mean maximum: the size of a tie times the chance that it leads."""
     size = matrix.shape[-1]
@@ -277,6 +242,6 @@ def _quad(function: Callable[[float], float], low: float) -> float:
     return float(value)
 
 
-def _require_count(value: object, name: str) -> None:
+def require_count(value: object, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} (={value!r}) must be a whole number, at least 1")

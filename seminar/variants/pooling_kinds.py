@@ -24,16 +24,27 @@ from seminar.variants._pooling_kinds_laws import (
     predict_max,
     predict_max_against,
     predict_shift_change,
+)
+from seminar.variants._pooling_kinds_maps import (
+    bin_matrix,
+    map_covariance,
+    predict_filtered_average,
     window_covariance,
 )
+from seminar.variants._pooling_kinds_network import FeatureMeans, predict_feature_means
 
 __all__ = [
     "VARIANT",
+    "FeatureMeans",
     "Moments",
     "PoolingKindsNet",
+    "bin_matrix",
     "build",
+    "map_covariance",
     "predict_average",
     "predict_correlated_max",
+    "predict_feature_means",
+    "predict_filtered_average",
     "predict_gradient_share",
     "predict_max",
     "predict_max_against",
@@ -94,7 +105,8 @@ _SUBSTITUTES = {  # what stands in the place of the wanted pooling, the likelies
 
 
 def _judge(subject: Subject, kind: str) -> Outcome:
-    found = [node for node in subject.graph.of_kind(kind) if _is_2d(node)]
+    graph = subject.graph
+    found = [node for node in graph.of_kind(kind) if _is_2d(node) and graph.takes_part(node)]
     if found:
         return Outcome(True, "; ".join(map(_describe, found)))
     pools = "; ".join(_describe(node) for node in subject.graph.path if _is_pooling(node))
@@ -109,7 +121,7 @@ def _idle_remedy(subject: Subject, kind: str) -> str:
     """Name a pooling of the wanted kind that is there, but takes no part in the output."""
     name = _WANTED[kind][0].__name__
     for node in subject.graph.nodes:
-        if node.kind == kind and _is_2d(node) and node not in subject.graph.path:
+        if node.kind == kind and _is_2d(node):  # it does not take part, or it would have been found
             return f"{node.where}: {name} runs, but its result is lost; pass it on to the output"
     ran = {node.module for node in subject.graph.nodes}
     for path, module in subject.model.named_modules():

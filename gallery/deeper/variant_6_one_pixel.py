@@ -1,0 +1,344 @@
+r"""
+Variant 6, deeper: one pixel
+============================
+
+:doc:`Variant 6 <../variant_6_pooling_kinds>` compares max pooling and global average pooling (GAP)
+by their means. This page looks at single positions. What does one wrong pixel do to each of them?
+How much of the output changes when the image moves by one pixel? Which pixel learns, that is,
+which one gets a gradient? And can a pixel count more than its neighbour?
+
+Each question has a law that is derived first, then the measurement with its interval. Install the
+package of this site first (see *Run it yourself*); the page needs seconds of one processor core.
+"""
+
+# %%
+# One wrong pixel
+# ---------------
+# Take a map of 16x16 numbers of *white noise* (independent normal numbers of mean 0 and standard
+# deviation 1) and set one pixel to the value a, an *outlier* such as a dead or a glowing pixel of a
+# camera. **Guess first:** how far do GAP and the mean of ``MaxPool2d(2)`` move for a = 10, and for
+# a = -10?
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from seminar.data import photo_patches
+from seminar.evidence import Answer, Comparison, Comparisons, estimate, seeds
+from seminar.plotting import COLORS, describe, feature_maps, predicted_and_measured, use_style
+from seminar.variants.pooling_kinds import (
+    bin_matrix,
+    build,
+    predict_gradient_share,
+    predict_max,
+    predict_max_against,
+    predict_shift_change,
+)
+
+torch.set_num_threads(1)
+use_style()
+
+# %%
+# Answer: what an outlier does
+# ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+# GAP spreads the outlier over all 256 pixels. It replaces a number of mean 0, so GAP moves by
+# a/256, whatever the sign. MaxPool has 64 windows, and only one holds the outlier. Its maximum was
+# that of four normal numbers; now it is the larger of a and three of them:
+#
+# .. math:: E[\max(a, M_3)] = a\,\Phi(a)^3 + \int_a^\infty x \, 3\varphi(x)\Phi(x)^2 \, dx
+#
+# A large a wins and counts fully in its window: a/64. A very negative a
+# always loses; what remains is the loss of one rival, from :math:`M_4` to :math:`M_3`.
+
+outliers = np.array([-10.0, -3.0, 0.0, 3.0, 10.0])
+law = np.array([predict_max_against(a, 3) for a in outliers]) - predict_max(4).mean
+by_law = {"MaxPool": law / 64, "GAP": outliers / 256}
+for a, peak, level in zip(outliers, *by_law.values(), strict=True):
+    print(f"outlier {a:5.0f}: MaxPool {peak:+.4f}, GAP {level:+.4f}")
+
+# %%
+# Measure: the outlier
+# ^^^^^^^^^^^^^^^^^^^^
+# Each seed has 64 maps; the same map with and without the outlier is compared, so nearly
+# all noise cancels.
+
+moved = {"MaxPool": [], "GAP": []}
+for seed in seeds(200, 20):
+    torch.manual_seed(seed)
+    x = torch.randn(64, 1, 16, 16)
+    with_outlier = x.repeat(1, len(outliers), 1, 1)
+    with_outlier[:, :, 5, 5] = torch.tensor(outliers, dtype=torch.float32)
+    moved["MaxPool"].append((F.max_pool2d(with_outlier, 2) - F.max_pool2d(x, 2)).mean((0, 2, 3)))
+    moved["GAP"].append((with_outlier - x).mean((0, 2, 3)))
+moved = {kind: torch.stack(rows, dim=1).double().numpy() for kind, rows in moved.items()}
+Comparisons(
+    Comparison(f"Outlier {name}: {kind} moves by", by_law[kind][i], moved[kind][i], 6)
+    for i, name, kind in (
+        (0, "minus 10", "MaxPool"),
+        (3, "plus 3", "MaxPool"),
+        (4, "plus 10", "MaxPool"),
+        (4, "plus 10", "GAP"),
+    )
+)
+
+# %%
+# The curves of both laws, and the measured points:
+
+grid = np.linspace(-10, 10, 81)
+curve = (np.array([predict_max_against(a, 3) for a in grid]) - predict_max(4).mean) / 64
+fig, ax = plt.subplots(figsize=(6.4, 3.8))
+for kind, line, case in (("MaxPool", curve, "max_pool"), ("GAP", grid / 256, "gap")):
+    points = [estimate(row) for row in moved[kind]]
+    predicted_and_measured(
+        ax, outliers, line, points, label=kind, law_positions=grid, color=COLORS[case]
+    )
+handles, labels = ax.get_legend_handles_labels()
+kept = {label: handle for handle, label in zip(handles, labels, strict=True)}
+ax.legend(kept.values(), kept.keys())
+ax.set(xlabel="value of the outlier (standard deviations)", ylabel="change of the mean")
+low, high = moved["MaxPool"][[0, -1]].mean(1)
+ax.set_title(f"MaxPool moves by {low:+.3f} and {high:+.3f}: it hears one sign only")
+describe(
+    fig,
+    "Change of the mean against the outlier from -10 to 10. GAP is a straight line through 0. "
+    f"MaxPool is flat at {low:.3f} for negative ones and rises to {high:.3f}, steeper than GAP.",
+)
+plt.show()
+
+# %%
+# MaxPool is robust to pixels that are too dark and sensitive to those that are too bright. Neither
+# kind is robust as such.
+#
+# A shift by one pixel
+# --------------------
+# Move the input one pixel to the left and pool again. How different is the result? We measure the
+# root mean square of the difference in standard deviations of the pooled map: 0 if nothing changes,
+# :math:`\sqrt 2` for two maps that have nothing in common. Both kinds of pooling are exactly
+# *equivariant* to a shift by their stride: the result moves by one pixel and does not change. GAP
+# does not change at all (the map is continued periodically here).
+
+x = torch.randn(1, 8, 64, 64, generator=torch.Generator().manual_seed(0))
+for pool in (F.max_pool2d, F.avg_pool2d):
+    if not torch.equal(pool(x.roll(2, -1), 2), pool(x, 2).roll(1, -1)):
+        raise RuntimeError("a shift by the stride is not a shift of the result")
+gap, after = F.adaptive_avg_pool2d(x, 1), F.adaptive_avg_pool2d(x.roll(1, -1), 1)
+torch.testing.assert_close(after, gap, atol=1e-6, rtol=0)  # float32 rounding of another order
+
+# %%
+# **Guess first** for one pixel: is the maximum or the average of a window the steadier one?
+#
+# Answer: what two windows share
+# ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+# After a shift by s pixels a window of side k shares :math:`k(k-s)` of its :math:`k^2` numbers with
+# the old one. If the correlation of old and new is r, the difference has the variance
+# :math:`2(1-r)`, so the change is :math:`\sqrt{2(1-r)}`. For averages r is the shared part,
+# :math:`(k-s)/k`. For maxima let B be the largest of the shared numbers: given B, old and new are
+# independent, so their covariance is the variance of :math:`E[\max(A, B) \mid B]`, with A the
+# largest of the numbers of one window's own. That is an integral:
+
+for side in (2, 4):
+    change = {kind: predict_shift_change(side, kind=kind) for kind in ("max", "average")}
+    print(f"{side}x{side}: max {change['max']:.4f}, average {change['average']:.4f}")
+
+# %%
+# Measure: the shift
+# ^^^^^^^^^^^^^^^^^^
+# White noise first; the third way to halve a map is to take every second pixel, whose
+# neighbours are new numbers after the shift.
+
+pools = {
+    "max": F.max_pool2d,
+    "average": F.avg_pool2d,
+    "every second": lambda x, k: x[..., ::k, ::k],
+}
+cases = [("max", 2), ("average", 2), ("every second", 2), ("max", 4), ("average", 4)]
+changes = {case: [] for case in cases}
+for seed in seeds(100, 10):
+    torch.manual_seed(seed)
+    x = torch.randn(8, 64, 64)
+    for (kind, side), values in changes.items():
+        before, after = pools[kind](x, side), pools[kind](x.roll(-1, -1), side)
+        values.append(((after - before).square().mean().sqrt() / before.std()).item())
+laws = [2**0.5 if k == "every second" else predict_shift_change(n, kind=k) for k, n in cases]
+Comparisons(
+    Comparison(f"Shift by 1 px, {kind} {side}x{side}: change", law, changes[kind, side], 6)
+    for (kind, side), law in zip(cases, laws, strict=True)
+)
+
+# %%
+# On white noise the maximum is slightly *less* steady than the average. Without centring the
+# comparison comes out the other way round, since a mean that does not vary hides the change. Now
+# the maps F of variant 6's network, where no law is offered:
+
+table = {}
+for seed in seeds(30, 5):
+    torch.manual_seed(1000 + seed)
+    photos, features = photo_patches(4, 65, seed), build(seed).features.requires_grad_(False)
+    for name, x in (("noise", torch.randn(4, 3, 64, 65)), ("photo", photos[..., :64, :])):
+        before, after = features(x[..., :64]), features(x[..., 1:])
+        for kind, pool in pools.items():
+            a, b = pool(before, 2), pool(after, 2)
+            centred = a - a.mean((2, 3), keepdim=True)
+            change = (b - a).square().mean().sqrt() / centred.square().mean().sqrt()
+            table.setdefault((name, kind), []).append(change.item())
+for (name, kind), values in table.items():
+    print(f"{name:5}  {kind:12}  change {estimate(values).format()}")
+
+# %%
+# Photographs change less, for neighbours are alike. The order of the three ways stays the same:
+# taking every second pixel is the worst, averaging the steadiest.
+#
+# Which pixel gets the gradient
+# -----------------------------
+# MaxPool passes a gradient only to the largest number of each window; average pooling gives every
+# number the same part. In the picture white is no gradient.
+
+torch.manual_seed(0)
+x, routed = torch.randn(1, 1, 12, 12), {}
+for name, pool, size in (("MaxPool", F.max_pool2d, 2), ("GAP", F.adaptive_avg_pool2d, 1)):
+    leaf = x.clone().requires_grad_()
+    pool(leaf, size).mean().backward()
+    routed[name] = leaf.grad[0, 0] * leaf.numel()  # 1 is the share of each if all get the same
+reached = {name: share.ne(0).double().mean().item() for name, share in routed.items()}
+
+# %%
+# Both gradients on one scale; each sums to the same total.
+
+fig, axes = plt.subplots(1, 2, figsize=(6.4, 3.4))
+titles = [f"{name}: {part:.0%} get a gradient" for name, part in reached.items()]
+feature_maps(
+    axes, [*routed.values()], titles=titles, label="gradient / equal share", cmap="cividis"
+)
+describe(
+    fig,
+    f"Gradient per position. MaxPool: {reached['MaxPool']:.0%} of the positions, one per window, "
+    f"get {routed['MaxPool'].max():.0f} equal shares each, the rest none. GAP: all get one share.",
+)
+plt.show()
+
+# %%
+# Let c be the gradient that comes back to the pooled map. MaxPool hands each number on once, so it
+# keeps the norm. Averaging over windows of side k hands on :math:`k^2` parts of :math:`1/k^2`,
+# whose squares add up to :math:`1/k^2`. So, exactly,
+#
+# .. math:: \|\partial\max\| = \|c\|, \qquad \|\partial\mathrm{avg}\| = \|c\|/k
+#
+# After a ReLU, windows without a positive number pass nothing. The share of positions with a
+# gradient is :math:`(1 - 2^{-k^2})/k^2`, and the part :math:`1 - 2^{-k^2}` of :math:`\|c\|^2` comes
+# through.
+
+shares, through = [], []
+for seed in seeds(100, 10):
+    torch.manual_seed(seed)
+    x = torch.randn(8, 64, 64, requires_grad=True)
+    for pool, norms in ((F.max_pool2d, 1), (F.avg_pool2d, 2)):
+        (grad,) = torch.autograd.grad(y := pool(x, 2), x, c := torch.randn_like(y))
+        torch.testing.assert_close(grad.norm() * norms, c.norm(), rtol=1e-4, atol=0)  # sums
+    (grad,) = torch.autograd.grad(y := F.max_pool2d(x.relu(), 2), x, c := torch.randn_like(y))
+    shares.append(grad.ne(0).double().mean().item())
+    through.append((grad.square().sum() / c.square().sum()).item())
+share = predict_gradient_share(2, relu=True)
+Comparisons(
+    [
+        Comparison("ReLU, MaxPool 2x2: positions with a gradient", share, shares, 6),
+        Comparison("ReLU, MaxPool 2x2: part of the squared norm", 1 - 0.5**4, through, 6),
+    ]
+)
+
+# %%
+# A trap: who wins a tie?
+# ^^^^^^^^^^^^^^^^^^^^^^^
+# Where all numbers of a window are equal, a ``max_pool2d`` on a processor picks one corner, always
+# the same. ``amax`` over the windows returns the same values but splits the gradient among the
+# winners.
+
+flat = torch.zeros(1, 1, 2, 2, requires_grad=True)
+windows = F.unfold(flat, 2, stride=2)  # (N, C * 4, windows); C is 1 here
+for name, y in (("max_pool2d", F.max_pool2d(flat, 2)), ("amax", windows.amax(1))):
+    (grad,) = torch.autograd.grad(y.sum(), flat)
+    print(f"{name:10}  gradient {grad.flatten().tolist()}")
+
+# %%
+# Pixels in two bins
+# ------------------
+# *Adaptive* average pooling from N pixels to M bins lets bin i run from :math:`\lfloor iN/M\rfloor`
+# to :math:`\lceil (i+1)N/M\rceil`. Where M does not divide N, neighbouring bins share a pixel. The
+# layer is linear: along one axis it is a matrix A, and everything follows from it. The column sums
+# tell how much each pixel counts; :math:`AA^T` is the covariance of the bins on white noise.
+
+size, bins = 15, 8
+matrix = bin_matrix(size, bins)
+counts = matrix.sum(0) * size / bins  # 1 if all pixels count the same
+covariance = matrix @ matrix.T
+share = covariance[3, 4] / covariance[3, 3]
+x = torch.randn(1, 1, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+by_hand = torch.from_numpy(matrix @ x[0, 0].numpy() @ matrix.T)
+torch.testing.assert_close(F.adaptive_avg_pool2d(x, bins)[0, 0], by_hand)
+
+# %%
+# Each row of the picture is a bin; a pixel with two bars counts in both.
+
+fig, ax = plt.subplots(figsize=(6.4, 3.4))
+for row, inside in enumerate(matrix > 0):
+    pixels = np.flatnonzero(inside)
+    ax.barh(row, len(pixels), left=pixels[0] - 0.5, height=0.6, color=COLORS["gap"])
+ax.set(xlabel="pixel", ylabel="bin", xticks=range(size), yticks=range(bins))
+ax.invert_yaxis()
+ax.set_title(f"{size} pixels, {bins} bins: pixels count {counts.min():.2f} to {counts.max():.2f}")
+describe(
+    fig,
+    f"The {bins} bins of {size} pixels as bars; neighbours overlap by one pixel. Weights of the "
+    f"pixels run from {counts.min():.2f} to {counts.max():.2f}.",
+)
+plt.show()
+
+# %%
+# So GAP after such a layer is not GAP. With n pixels of white noise, the difference of the two has
+# the variance of the weights w over n, in two dimensions
+# :math:`n\,\mathrm{Var} = (\overline{w^2})^2 - 1`, since their mean is 1. And two bins inside are
+# correlated by the pixel that they share.
+
+difference, together = [], []
+for seed in seeds(200, 20):
+    torch.manual_seed(seed)
+    x = torch.randn(256, 1, size, size)
+    pooled = F.adaptive_avg_pool2d(x, bins)
+    difference.append(size**2 * (pooled.mean((2, 3)) - x.mean((2, 3))).square().mean().item())
+    inner = pooled[..., 1:-1, 1:-1]
+    products = inner[..., 1:] * inner[..., :-1]
+    together.append((products.mean() / inner.square().mean()).item())
+Comparisons(
+    [
+        Comparison(
+            "15 to 8 bins, then GAP: n Var(error)", (counts**2).mean() ** 2 - 1, difference, 6
+        ),
+        Comparison("15 to 8 bins: correlation of neighbours", share, together, 6),
+    ]
+)
+
+# %%
+# The other end of the same trap: bins that are *more* than pixels repeat values, and nothing warns.
+
+small = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+repeated = small.repeat_interleave(2, -1).repeat_interleave(2, -2)
+if not torch.equal(F.adaptive_avg_pool2d(small, 8), repeated):
+    raise RuntimeError("adaptive pooling from 4x4 to 8x8 does more than repeat values")
+
+# %%
+# The answer of this page:
+
+Answer(
+    f"An outlier of +10 moves the mean of MaxPool by {moved['MaxPool'][-1].mean():.3f} and GAP by "
+    f"{moved['GAP'][-1].mean():.3f}, one of -10 by {moved['MaxPool'][0].mean():.3f} and "
+    f"{moved['GAP'][0].mean():.3f}; after a shift by one pixel MaxPool of noise changes by "
+    f"{np.mean(changes['max', 2]):.3f} standard deviations, AvgPool by "
+    f"{np.mean(changes['average', 2]):.3f}.",
+    6,
+)
+
+# %%
+# References
+# ----------
+# - Zhang (2019), *Making Convolutional Networks Shift-Invariant Again*, for pooling and shifts.
+# - Boureau, Ponce, LeCun (2010), *A Theoretical Analysis of Feature Pooling in Visual Recognition*.
