@@ -2,8 +2,6 @@
 
 References:
     He, Zhang, Ren, Sun (2015), "Delving Deep into Rectifiers".
-    Yang, Pennington, Rao, Sohl-Dickstein, Schoenholz (2019), "A Mean Field Theory of Batch
-    Normalization".
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from torch.nn.grad import conv2d_input
 __all__ = [
     "GradientLevels",
     "LayerStatistics",
-    "predict_batch_norm_slope",
+    "fitted_slope",
     "predict_first_to_last",
     "predict_gradients",
     "slope_per_layer",
@@ -38,6 +36,7 @@ class LayerStatistics:
         stride: Its stride, in pixels.
         weight_std: Standard deviation that its weights were drawn with.
         bias_std: Standard deviation that its biases were drawn with; 0 without biases.
+        shortcut: Whether its output is added to what the convolution before it ended in.
     """
 
     in_channels: int
@@ -45,6 +44,7 @@ class LayerStatistics:
     stride: int
     weight_std: float
     bias_std: float = 0.0
+    shortcut: bool = False
 
 
 def predict_first_to_last(first_std: float, last_std: float) -> float:
@@ -100,6 +100,9 @@ def predict_gradients(layers: Sequence[LayerStatistics], input_size: int = 32) -
         E\|\partial L/\partial W_l\|^2
         = n_{l-1} n_l \sum_p E\delta_l(p)^2 \sum_\text{taps} E x_{l-1}^2 .
 
+    A shortcut, :math:`z_l = z_{l-1} + W_l\,\mathrm{ReLU}(z_{l-1})`, adds its own second moment to
+    both recursions: the branch's weights have mean 0, so the two parts are uncorrelated.
+
     Args:
         layers: The layers, first to last; each is followed by a ReLU.
         input_size: Height and width of the input, in pixels.
@@ -116,7 +119,8 @@ def predict_gradients(layers: Sequence[LayerStatistics], input_size: int = 32) -
         shapes.append(x.shape)
         inside = nn.functional.conv2d(x, ones, stride=layer.stride, padding=1)
         windows.append(layer.in_channels * inside)
-        x = (layer.weight_std**2 * windows[-1] + layer.bias_std**2) / 2
+        branch = (layer.weight_std**2 * windows[-1] + layer.bias_std**2) / 2
+        x = x + branch if layer.shortcut else branch
     loss = math.sqrt(float(x.mean()))
     delta = torch.full_like(x, 0.5 / (layers[-1].out_channels * x.numel()))
     weights, activations = [], []
@@ -124,22 +128,9 @@ def predict_gradients(layers: Sequence[LayerStatistics], input_size: int = 32) -
         activations.append(math.sqrt(layer.out_channels * float(delta.sum())))
         weights.append(math.sqrt(layer.out_channels * float((delta * window).sum())))
         back = conv2d_input(shape, ones, delta, layer.stride, 1)  # type: ignore[no-untyped-call]
-        delta = back * layer.out_channels * layer.weight_std**2 / 2
+        branch = back * layer.out_channels * layer.weight_std**2 / 2
+        delta = delta + branch if layer.shortcut else branch
     return GradientLevels(np.array(weights[::-1]), np.array(activations[::-1]), loss)
-
-
-def predict_batch_norm_slope() -> float:
-    r"""Return the slope that BatchNorm imposes: :math:`-\tfrac12\log_{10}\frac{\pi}{\pi-1}`.
-
-    A ReLU of a standard normal variable has second moment 1/2 and variance
-    :math:`\tfrac12 - \tfrac1{2\pi}`. The next BatchNorm divides by the root of the variance, so
-    that the square of the gradient grows by :math:`\pi/(\pi-1)` per layer toward the input. It
-    holds in the limit of a large batch with decorrelated entries (Yang et al. 2019).
-
-    Returns:
-        Decades per layer, negative: gradients grow toward the input.
-    """
-    return -0.5 * math.log10(math.pi / (math.pi - 1))
 
 
 def slope_per_layer(squared_norms: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -167,3 +158,15 @@ def slope_per_layer(squared_norms: npt.ArrayLike) -> npt.NDArray[np.float64]:
     slope = float(weights @ np.log10(means)) / 2
     per_seed: npt.NDArray[np.float64] = slope + (squares / means - 1) @ weights / math.log(100)
     return per_seed
+
+
+def fitted_slope(norms: npt.ArrayLike) -> float:
+    r"""Return the slope of a predicted curve: what :func:`slope_per_layer` fits, for one curve.
+
+    Args:
+        norms: Norms by layer, shape ``(layers,)``, positive.
+
+    Returns:
+        Decades per layer, positive where the curve decays toward the input.
+    """
+    return float(slope_per_layer(np.tile(np.square(norms), (2, 1))).mean())

@@ -27,26 +27,50 @@ from torch import Tensor, nn
 from seminar.conditions import Variant
 from seminar.initialization import fan_in, kaiming_std, seeded
 from seminar.variants._gradient_depth_conditions import CONDITIONS, METRICS, first_to_last
+from seminar.variants._gradient_depth_kernels import (
+    predict_batch_norm_gradients,
+    predict_batch_norm_slope,
+    predict_output_coherence,
+)
 from seminar.variants._gradient_depth_laws import (
     GradientLevels,
     LayerStatistics,
-    predict_batch_norm_slope,
+    fitted_slope,
     predict_first_to_last,
     predict_gradients,
     slope_per_layer,
 )
+from seminar.variants._gradient_depth_measures import (
+    LOSSES,
+    LayerSquares,
+    identity_gap,
+    measure_coherence,
+    measure_layers,
+    measure_networks,
+    random_data,
+)
 
 __all__ = [
+    "LOSSES",
     "METRICS",
     "VARIANT",
     "GradientDepthNet",
     "GradientLevels",
+    "LayerSquares",
     "LayerStatistics",
     "build",
     "first_to_last",
+    "fitted_slope",
+    "identity_gap",
+    "measure_coherence",
+    "measure_layers",
+    "measure_networks",
+    "predict_batch_norm_gradients",
     "predict_batch_norm_slope",
     "predict_first_to_last",
     "predict_gradients",
+    "predict_output_coherence",
+    "random_data",
     "slope_per_layer",
 ]
 
@@ -62,8 +86,9 @@ class GradientDepthNet(nn.Module):
         depth: Number of convolutions, at least 2.
         gains: Factor on He's standard deviation by layer, positive; None leaves the weights as
             PyTorch draws them.
-        bias: Whether the convolutions have biases; they start at 0 where ``gains`` is given.
+        bias: Whether the convolutions have biases, drawn as PyTorch draws them.
         batch_norm: Whether a BatchNorm stands between each convolution and its ReLU.
+        shortcut: Whether each convolution from the third on adds its output to the one before.
     """
 
     def __init__(
@@ -73,9 +98,12 @@ class GradientDepthNet(nn.Module):
         gains: Sequence[float] | None = None,
         bias: bool = False,
         batch_norm: bool = False,
+        shortcut: bool = False,
     ) -> None:
         super().__init__()
         _require_depth(depth)
+        if shortcut and batch_norm:
+            raise ValueError("shortcut (=True) needs batch_norm=False: the laws take one cure each")
         if gains is not None and (len(gains) != depth or not all(map(_is_positive, gains))):
             raise ValueError(f"gains (={gains}) must be {depth} positive numbers, one per layer")
         layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -88,6 +116,7 @@ class GradientDepthNet(nn.Module):
             layers[f"relu{number}"] = nn.ReLU()
         self.layers = nn.Sequential(layers)
         self.gains = None if gains is None else tuple(gains)
+        self.shortcut = shortcut
         if gains is not None:
             self.reset_parameters()
 
@@ -98,26 +127,38 @@ class GradientDepthNet(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw normal weights with each layer's gain; set the biases to 0."""
+        """Draw normal weights with each layer's gain, and biases as PyTorch does."""
         for conv, statistics in zip(self.convolutions, self.statistics(), strict=True):
             conv.weight.normal_(0.0, statistics.weight_std)
             if conv.bias is not None:
-                conv.bias.zero_()
+                bound = math.sqrt(3) * statistics.bias_std
+                conv.bias.uniform_(-bound, bound)
 
     def statistics(self) -> list[LayerStatistics]:
         """Return what each layer was drawn with (not what came out)."""
         gains = self.gains or (None,) * len(self.convolutions)
         return [
-            _statistics(conv, gain) for conv, gain in zip(self.convolutions, gains, strict=True)
+            _statistics(conv, gain, shortcut=self.shortcut and number > 2)
+            for number, (conv, gain) in enumerate(zip(self.convolutions, gains, strict=True), 1)
         ]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images ``(N, 3, 32, 32)`` to ``(N, 64, 8, 8)``."""
-        out: Tensor = self.layers(x)
-        return out
+        if not self.shortcut:
+            out: Tensor = self.layers(x)
+            return out
+        total: Tensor | None = None
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                branch = layer(x)
+                same = total is not None and total.shape == branch.shape
+                total = total + branch if same and total is not None else branch
+            else:
+                x = layer(total)
+        return x
 
 
-def _statistics(conv: nn.Conv2d, gain: float | None) -> LayerStatistics:
+def _statistics(conv: nn.Conv2d, gain: float | None, *, shortcut: bool) -> LayerStatistics:
     inputs = fan_in(conv.weight)
     torch_std = 1 / math.sqrt(3 * inputs)  # PyTorch draws from U(-b, b) with b = 1/sqrt(fan_in)
     return LayerStatistics(
@@ -125,7 +166,8 @@ def _statistics(conv: nn.Conv2d, gain: float | None) -> LayerStatistics:
         out_channels=conv.out_channels,
         stride=conv.stride[0],
         weight_std=torch_std if gain is None else gain * kaiming_std(inputs),
-        bias_std=torch_std if gain is None and conv.bias is not None else 0.0,
+        bias_std=torch_std if conv.bias is not None else 0.0,
+        shortcut=shortcut,
     )
 
 
@@ -137,6 +179,7 @@ def build(
     depth: int = 6,
     bias: bool | None = None,
     batch_norm: bool = False,
+    shortcut: bool = False,
 ) -> GradientDepthNet:
     r"""Return the site's own network, or one of its relatives.
 
@@ -152,6 +195,7 @@ def build(
         bias: Whether there are biases; None for PyTorch's default with its own weights, and for
             none with others.
         batch_norm: Whether a BatchNorm stands between each convolution and its ReLU.
+        shortcut: Whether each convolution from the third on adds its output to the one before.
 
     Returns:
         The network, its weights drawn from ``seed`` alone.
@@ -174,6 +218,7 @@ def build(
             gains=gains,
             bias=first_gain is None if bias is None else bias,
             batch_norm=batch_norm,
+            shortcut=shortcut,
         )
 
 
