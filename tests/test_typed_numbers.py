@@ -84,8 +84,7 @@ PHRASES: dict[str, str] = {
     "half a point": "a margin that is set beforehand",
     "with probability one half": "symmetry about zero",
     "halves the 16x16 image": "the definition of the pool",
-    "a ReLU lets half of the square through": "symmetry about zero",
-    "a little less than a quarter": "one of four, less the windows without a positive number",
+    "a ReLU lets half": "symmetry about zero",
     "half the standard deviation, hence half that mean": "an average of four",
 }
 
