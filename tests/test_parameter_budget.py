@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -304,6 +305,136 @@ def test_one_reducing_pointwise_among_others_is_enough() -> None:
     report = check(VARIANT, nn.Sequential(*layers))
     assert report.holds
     assert finding(report, "3.b")[0] == "2: 1x1 convolution, 32 -> 4 channels"
+
+
+class Bottleneck(nn.Module):
+    """A wide layer, a 1x1 and a forward that the test writes; ``kept`` is no parameter."""
+
+    def __init__(
+        self,
+        forward: Callable[[Bottleneck, Tensor], Tensor],
+        kept: tuple[int, ...] = (),
+        wide: int = 32,
+        **layers: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.stem, self.squeeze = nn.Conv2d(1, wide, 3), nn.Conv2d(wide, 8, 1)
+        self.kept, self.run = torch.randn(kept), forward
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.run(self, x)
+
+
+class KeptInBuffer(Bottleneck):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        kept = self.kept
+        del self.kept
+        self.register_buffer("kept", kept)
+
+
+def added(m: Bottleneck, x: Tensor) -> Tensor:
+    return m.squeeze(m.stem(x)) + m.kept
+
+
+KEPT = {
+    "plain-bias": (Bottleneck(added, (8, 14, 14)), 1568),
+    "buffer": (KeptInBuffer(added, (8, 14, 14)), 1568),
+    "factor": (Bottleneck(lambda m, x: m.kept * m.squeeze(m.stem(x)), (8, 14, 14)), 1568),
+    "used-twice": (Bottleneck(lambda m, x: added(m, x) + m.kept, (8, 14, 14)), 1568),
+    "matrix": (Bottleneck(lambda m, x: m.squeeze(m.stem(x)).flatten(1) @ m.kept, (1568, 3)), 4704),
+    "single-number": (Bottleneck(added, (1,)), 0),
+    "noise-drawn-anew": (
+        Bottleneck(lambda m, x: m.squeeze(m.stem(x)) + torch.randn(8, 14, 14), (9,)), 0
+    ),
+    "statistics": (
+        Bottleneck(lambda m, x: m.norm(m.squeeze(m.stem(x))), (9,), norm=nn.BatchNorm2d(8)), 0
+    ),
+    "unused": (Bottleneck(lambda m, x: m.squeeze(m.stem(x)), (99,)), 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "count"), list(KEPT.values()), ids=list(KEPT))
+def test_kept_tensors_that_the_path_reads_count_once(model: nn.Module, count: int) -> None:
+    measured = finding(check(VARIANT, model), "3.a")[0]
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert measured.startswith(f"{parameters + count:,} parameters")
+    assert (f"of which {count:,} are weights without nn.Parameter" in measured) is (count > 0)
+
+
+def test_too_large_a_kept_tensor_fails_with_its_place() -> None:
+    model = Bottleneck(
+        lambda m, x: (m.squeeze(m.stem(x))[:, None] + m.kept).mean(1), (40, 8, 14, 14)
+    )
+    report = check(VARIANT, model)
+    assert report.open_clauses == ("3.a",)
+    assert finding(report, "3.a")[1].startswith("add in forward(): it holds 62,720 of them")
+    assert finding(report, "3.a")[1].endswith("keep a smaller tensor, or one number per channel")
+
+
+def test_weights_computed_from_the_image_do_not_count() -> None:
+    def dynamic(m: Bottleneck, x: Tensor) -> Tensor:
+        maps = m.stem(x)  # 2 x 160 x 14 x 14 = 62,720 numbers
+        return functional.conv2d(m.squeeze(maps), maps.reshape(40, 8, 14, 14))
+
+    report = check(VARIANT, Bottleneck(dynamic, wide=160))
+    assert report.holds
+    assert finding(report, "3.a")[0] == "2,888 parameters"
+
+
+def gated(m: Bottleneck, x: Tensor) -> Tensor:
+    maps = m.stem(x)
+    return maps * m.widen(m.squeeze(maps.mean((2, 3), keepdim=True)).relu()).sigmoid()
+
+
+WITHOUT_BOTTLENECK = {
+    "squeeze-of-a-gate": (
+        Bottleneck(gated, widen=nn.Conv2d(8, 32, 1)), "squeeze: it only makes a gate"
+    ),
+    "times-zero": (
+        Bottleneck(lambda m, x: m.mix(m.stem(x)) + 0 * m.squeeze(m.stem(x)).mean(),
+                   mix=nn.Conv2d(32, 8, 3)),
+        "squeeze: the output does not depend on its result",
+    ),
+    "larger-kernel-on-one-position": (
+        nn.Sequential(nn.Conv2d(1, 32, 3), nn.AdaptiveAvgPool2d(1), nn.Conv2d(32, 8, 3, padding=1)),
+        "2: put nn.Conv2d(32, r, 1)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "remedy"), list(WITHOUT_BOTTLENECK.values()), ids=list(WITHOUT_BOTTLENECK)
+)
+def test_what_does_not_narrow_the_maps_is_no_bottleneck(model: nn.Module, remedy: str) -> None:
+    report = check(VARIANT, model)
+    assert report.open_clauses == ("3.b",), str(report)
+    assert finding(report, "3.b")[1].startswith(remedy)
+
+
+BOTTLENECKS = {
+    "beside-a-gate": (
+        Bottleneck(lambda m, x: m.squeeze(gated(m, x)), widen=nn.Conv2d(8, 32, 1)), ""
+    ),
+    "weight-of-a-linear-layer": (
+        Bottleneck(lambda m, x: functional.conv2d(m.stem(x), m.flat.weight[..., None, None]),
+                   flat=nn.Linear(32, 8)), ""
+    ),
+    "on-one-position": (
+        Bottleneck(lambda m, x: m.squeeze(m.stem(x).mean((2, 3), keepdim=True))),
+        " (on a 1x1 map, where it is a Linear layer)",
+    ),
+    "detached": (Bottleneck(lambda m, x: m.squeeze(m.stem(x)).detach()), ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "note"), list(BOTTLENECKS.values()), ids=list(BOTTLENECKS))
+def test_a_pointwise_that_narrows_the_maps_holds(model: nn.Module, note: str) -> None:
+    report = check(VARIANT, model)
+    assert report.holds, str(report)
+    assert finding(report, "3.b")[0].endswith(f"1x1 convolution, 32 -> 8 channels{note}")
 
 
 def test_other_input_shape_is_free() -> None:
