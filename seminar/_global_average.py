@@ -8,7 +8,7 @@ from seminar._nodes import Node
 from seminar._values import is_channel_mean
 from seminar.graph import Graph
 
-__all__ = ["AVERAGES", "bottlenecks", "is_global_average"]
+__all__ = ["AVERAGES", "bottlenecks", "is_flat", "is_global_average"]
 
 AVERAGES = ("avg_pool", "adaptive_avg_pool", "mean")
 
@@ -37,5 +37,10 @@ def is_global_average(node: Node, maps: Node) -> bool:
     """
     if maps.value is None or maps.value.dim() != 4 or not is_channel_mean(node.value, maps.value):
         return False
-    blind = is_channel_mean(maps.value.amax((2, 3)), maps.value)
-    return node.kind in AVERAGES if blind else True
+    return node.kind in AVERAGES if is_flat(maps) else True
+
+
+def is_flat(maps: Node) -> bool:
+    """Return whether every channel is constant, so that its average equals its maximum."""
+    value = maps.value
+    return value is not None and value.dim() == 4 and is_channel_mean(value.amax((2, 3)), value)

@@ -289,6 +289,121 @@ def test_check_names_the_layer_of_a_wrong_head(head, make, remedy):
     assert re.search(remedy, found.remedy), found.remedy
 
 
+class Written(nn.Module):
+    """Three convolutions, a Linear layer and a forward that the test writes."""
+
+    def __init__(self, inputs, forward, *, dead=False):
+        super().__init__()
+        self.body, self.out, self.run = tail(), nn.Linear(inputs, 10), forward
+        if dead:  # behind the ReLU everything is 0
+            nn.init.constant_(self.body.conv3.bias, -1e3)
+
+    def forward(self, x):
+        return self.run(self.body(x), self.out)
+
+
+def flatten(forward):
+    return "flatten", Written(8192, forward)
+
+
+def gap(forward, **settings):
+    return "gap", Written(128, forward, **settings)
+
+
+ACCEPTED = {
+    "channels_last": flatten(lambda x, out: out(x.permute(0, 2, 3, 1).reshape(len(x), -1))),
+    "split_and_joined": flatten(
+        lambda x, out: out(torch.cat([part.flatten(1) for part in x.split(32, 1)], 1))
+    ),
+    "flipped": flatten(lambda x, out: out(x.flip(3).flatten(1))),
+    "smoothed_map": flatten(lambda x, out: out(F.avg_pool2d(x, 3, 1, 1).flatten(1))),
+    "scaled_logits": flatten(
+        lambda x, out: out(x.flatten(1)) / (1 + F.max_pool2d(x, 3, 1, 1).square().mean())
+    ),
+    "mean": gap(lambda x, out: out(x.mean((2, 3)))),
+    "sum_divided": gap(lambda x, out: out(x.sum((2, 3)) / 64)),
+    "squeezed": gap(lambda x, out: out(F.avg_pool2d(x, 8).squeeze())),
+    "double_precision": gap(lambda x, out: out(x.double().mean((2, 3)).float())),
+    "named_between": gap(lambda x, out: out(F.dropout(x.mean((-2, -1)).relu(), 0.5))),
+    "matrix": gap(lambda x, out: torch.addmm(out.bias, x.mean((2, 3)), out.weight.T)),
+    "dead_map": gap(lambda x, out: out(F.adaptive_avg_pool2d(x, 1).flatten(1)), dead=True),
+}  # fmt: skip
+REFUSED = {
+    "expanded_average": flatten(
+        lambda x, out: out(x.mean((2, 3), True).expand(-1, -1, 8, 8).flatten(1))
+    ),
+    "enlarged_average": flatten(
+        lambda x, out: out(F.interpolate(F.avg_pool2d(x, 8), size=8).flatten(1))
+    ),
+    "times_zero": flatten(lambda x, out: out(x.flatten(1) * 0)),
+    "cumulated": flatten(lambda x, out: out(x.cumsum(2).flatten(1))),
+    "one_half_twice": flatten(
+        lambda x, out: out(torch.cat([x[:, :64].flatten(1), x[:, :64].flatten(1)], 1))
+    ),
+    "squared_average": gap(lambda x, out: out(x.mean((2, 3)).pow(2))),
+    "shifted_average": gap(lambda x, out: out(x.mean((2, 3)) * 3 + 1)),
+    "zero_average": gap(lambda x, out: out(torch.zeros(2, 128) + 0 * x.mean((2, 3)))),
+    "average_and_maximum": gap(lambda x, out: out(x.mean((2, 3)) + x.amax((2, 3)))),
+    "nearly_the_average": gap(lambda x, out: out(x.sum((2, 3)) / 63)),
+    "sum": gap(lambda x, out: out(x.sum((2, 3)))),
+    "maximum_of_a_dead_map": gap(
+        lambda x, out: out(F.adaptive_max_pool2d(x, 1).flatten(1)), dead=True
+    ),
+}
+PLACES = {
+    "expanded_average": "mean in forward()", "enlarged_average": "avg_pool2d in forward()",
+    "times_zero": "mul in forward()", "cumulated": "cumsum in forward()",
+    "one_half_twice": "__getitem__ in forward()", "squared_average": "pow in forward()",
+    "shifted_average": "mul in forward()", "zero_average": "mul in forward()",
+    "average_and_maximum": "add in forward()", "nearly_the_average": "sum in forward()",
+    "sum": "sum in forward()", "maximum_of_a_dead_map": "adaptive_max_pool2d in forward()",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_check_accepts_a_head_however_it_is_written(case):
+    head, model = ACCEPTED[case]
+    report = check(VARIANT, both(site, **{head: model}))
+    assert report.holds, str(report)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_check_refuses_what_only_has_the_size_of_a_head(case):
+    head, model = REFUSED[case]
+    report = check(VARIANT, both(site, **{head: model}))
+    assert failing(report) == [("4.b", head)], str(report)
+    (found,) = [f for f in report if not f.holds]
+    assert found.remedy.startswith(PLACES[case]), found.remedy
+
+
+def test_average_of_a_dead_map_written_by_hand_stays_undecided():
+    head, model = gap(lambda x, out: out(x.sum((2, 3)) / 64), dead=True)
+    (found,) = [f for f in check(VARIANT, both(site, **{head: model})) if not f.holds]
+    assert (found.clause, found.holds) == ("4.b", None)
+    assert found.reason.startswith("body.relu3: every channel of its map is constant")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [
+        (10, ["convolutions to 8-8-128 against 32-64-128 channels"]),
+        (3, ["8-8-128 against 32-64-128 channels", "(3,) against (10,) numbers per image"]),
+    ],
+    ids=["trunks", "classes"],
+)
+def test_check_names_what_the_two_networks_do_not_share(outputs, words):
+    other = tail(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, outputs))
+    report = check(VARIANT, both(site, gap=other))
+    assert report.holds
+    measured = report.findings[-1].measured.partition("; unlike the flatten network: ")[2]
+    assert all(word in measured for word in words), measured
+    assert ("numbers" in measured) is (outputs != 10)
+
+
+def test_check_names_no_difference_where_the_networks_share_all_but_the_head():
+    assert "unlike" not in str(check(VARIANT, both(site)))
+
+
 def without_pool():
     net = tail(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10))
     net.pool1 = nn.Identity()

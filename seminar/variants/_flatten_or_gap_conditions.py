@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from seminar._global_average import AVERAGES, bottlenecks, is_global_average
+from seminar._global_average import AVERAGES, bottlenecks, is_flat, is_global_average
 from seminar._values import same_values
 from seminar.conditions import Condition, Outcome, Subject
 from seminar.graph import Graph, Node
@@ -111,20 +111,19 @@ def _differences(subject: Subject, head: str) -> str:
     """Name what the two networks do not share, since the exercise compares their heads."""
     (other,) = (name for name in subject.graphs if name != head)
     here, there = (subject.graphs[name] for name in (head, other))
-    trunks = [[_weight_shape(n) for n in graph.convolutions] for graph in (here, there)]
+    trunks = [
+        [(n.output_shape[1], n.options["kernel_size"]) for n in graph.convolutions]
+        for graph in (here, there)
+    ]
     outputs = [tuple(graph.output.shape[1:]) for graph in (here, there)]
     found = []
     if trunks[0] != trunks[1]:
-        channels = ["-".join(str(shape[0]) for shape in trunk) for trunk in trunks]
+        channels = ["-".join(str(width) for width, _ in trunk) for trunk in trunks]
         kernels = "" if channels[0] != channels[1] else " with other kernels"
         found.append(f"convolutions to {channels[0]} against {channels[1]} channels{kernels}")
     if outputs[0] != outputs[1]:
         found.append(f"{outputs[0]} against {outputs[1]} numbers per image")
     return f"; unlike the {other} network: {', '.join(found)}" if found else ""
-
-
-def _weight_shape(node: Node) -> tuple[int, ...]:
-    return () if node.weight is None else tuple(node.weight.shape)
 
 
 def _reads_everything(graph: Graph, last_map: Node, linear: Node) -> Outcome:
@@ -172,7 +171,10 @@ def _reads_averages(graph: Graph, last_map: Node, linear: Node) -> Outcome:
             remedy=f"{wrong.where}: remove {wrong.function}, so that {linear.where} reads the "
             f"averages of {average.where} themselves",
         )
-    pool = next((node for node in between if _per_image(node) < _per_image(last_map)), source)
+    pool = next((node for node in between if _shrinks(node, last_map)), source)
+    if is_flat(last_map) and pool.kind not in {"max_pool", "other_pool"}:
+        reason = f"{last_map.where}: every channel of its map is constant, so that an average is "
+        return Outcome(None, reads, reason=f"{reason}like a maximum; initialise the layers again")
     return Outcome(
         False,
         f"{reads}, which are not the {channels} averages",
@@ -199,11 +201,16 @@ def _between(graph: Graph, start: Node, end: Node) -> tuple[Node, ...]:
 def _changing(graph: Graph, nodes: tuple[Node, ...]) -> Node | None:
     """Return the first one that does more than rearrange values or what may stand there."""
     for node in nodes[1:]:
-        sources = [graph.nodes[index] for index in node.inputs]
         fine = node.kind in {"reshape", "cat", *NAMED} or node.function in SPLITS
-        if not fine and not any(same_values(node.value, source.value) for source in sources):
+        if not fine and not any(_rearranges(node, graph.nodes[index]) for index in node.inputs):
             return node
     return None
+
+
+def _rearranges(node: Node, source: Node) -> bool:
+    if node.value is None or source.value is None:
+        return False
+    return same_values(node.value, source.value.to(node.value.dtype))
 
 
 def _per_image(node: Node) -> int:
