@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import nox
@@ -47,6 +48,7 @@ def docs(session: nox.Session) -> None:
     install(session, "docs")
     session.env.update(ONE_THREAD)
     session.run("sphinx-build", *sphinx_arguments(session, fatal=True))
+    shutil.make_archive(str(BUILD / "site"), "zip", BUILD / "html")
     session.log(f"open {BUILD / 'html' / 'index.html'}")
 
 
@@ -71,13 +73,31 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "-n", workers, *session.posargs, env=ONE_THREAD)
 
 
+@nox.session(default=False, venv_backend="uv")
+def lowest(session: nox.Session) -> None:
+    """Run the tests of the package with the oldest versions that pyproject.toml admits (uv)."""
+    requirements = nox.project.dependency_groups(PYPROJECT, "test")
+    session.install("--resolution", "lowest-direct", "-e", ".[mnist]", *requirements)
+    session.run("pytest", "-n", "2", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(default=False)
+def site(session: nox.Session) -> None:
+    """Test the site that ``docs`` built, as files and in Chromium."""
+    session.install("-c", str(CONSTRAINTS), *nox.project.dependency_groups(PYPROJECT, "site"))
+    workers = str(min(os.cpu_count() or 1, 4))
+    where = ["tests/site", "--site", str(BUILD / "html")]
+    session.run("pytest", "-n", workers, *where, *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style with ruff and the project's set-up with sp-repo-review."""
+    """Check style with ruff, the set-up with sp-repo-review and the citation with cffconvert."""
     session.install("-c", str(CONSTRAINTS), *nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("ruff", "check", *(session.posargs or ["."]))
     session.run("ruff", "format", "--check", ".")
     session.run("repo-review", ".")
+    session.run("cffconvert", "--validate")
 
 
 @nox.session

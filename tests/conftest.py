@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -9,15 +10,28 @@ from pathlib import Path
 os.environ.setdefault("MPLBACKEND", "agg")  # before pyplot is imported: no window, no display
 
 import pytest
-import torch
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs" / "_ext"))
 
-torch.set_num_threads(1)
+with contextlib.suppress(ImportError):  # the tests of the built site do without torch
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
 def root() -> Path:
     """The repository."""
     return ROOT
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the folder of a built site, for the tests in a browser."""
+    parser.addoption("--site", default="", help="folder of the built site, for tests/site")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the tests of the built site to those who name one (``nox -s site``)."""
+    inside = collection_path == ROOT / "tests" / "site"
+    return True if inside and not config.getoption("--site") else None
