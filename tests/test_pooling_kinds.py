@@ -221,6 +221,76 @@ def test_pooling_off_the_path_does_not_count(case):
     assert any(remedy in finding.remedy for finding in report)
 
 
+def halves(m: Wrong, x: Tensor) -> Tensor:
+    """Write the maxima into a part of a tensor, and the averages one image at a time."""
+    maps, out = torch.zeros(len(x), 32, 32, 32), torch.empty(len(x), 32, 8, 8)
+    maps[:, :32].copy_(m.pool(m.conv(x)))
+    for number in range(len(x)):
+        out[number] = F.adaptive_avg_pool2d(maps[number], 8)
+    return out
+
+
+def into_given(m: Wrong, x: Tensor) -> Tensor:
+    out = torch.empty(len(x), 32, 8, 8)
+    torch.mul(m.average(m.pool(m.conv(x))), 1.0, out=out)
+    return out
+
+
+TAKING_PART = {
+    "max with indices": lambda m, x: m.average(F.max_pool2d(m.conv(x), 2, return_indices=True)[0]),
+    "torch.max_pool2d": lambda m, x: m.average(torch.max_pool2d(m.conv(x), 2)),
+    "detached": lambda m, x: m.average(m.pool(m.conv(x)).detach()),
+    "in two branches": lambda m, x: m.average(m.conv(x)) + F.max_pool2d(m.conv(x), 8),
+    "written into parts": halves,
+    "written into a given tensor": into_given,
+}
+IDLE = {
+    "max times zero": (
+        lambda m, x: m.average(m.conv(x)) + 0 * F.max_pool2d(m.conv(x), 8),
+        "max_pool2d in forward(): MaxPool2d runs, but its result is lost",
+    ),
+    "average times zero": (
+        lambda m, x: F.max_pool2d(m.conv(x), 8) + 0 * m.average(m.conv(x)),
+        "average: AdaptiveAvgPool2d runs, but its result is lost",
+    ),
+    "max of ones": (
+        lambda m, x: m.average(m.conv(x)) + F.max_pool2d(torch.ones_like(m.conv(x)), 8),
+        "pool: MaxPool2d never runs on the input",
+    ),
+    "max for its shape": (
+        lambda m, x: m.average(m.conv(x)) * F.max_pool2d(x, 64).shape[0],
+        "max_pool2d in forward(): MaxPool2d runs, but its result is lost",
+    ),
+    "means over reshaped blocks": (
+        lambda m, x: m.pool(m.conv(x)).reshape(-1, 32, 8, 4, 8, 4).mean((3, 5)),
+        "average: AdaptiveAvgPool2d never runs",
+    ),
+    "maxima over unfolded windows": (
+        lambda m, x: m.average(m.conv(x).unfold(2, 2, 2).unfold(3, 2, 2).amax((-1, -2))),
+        "pool: MaxPool2d never runs",
+    ),
+    "max of three dimensions": (
+        lambda m, x: m.average(F.max_pool3d(m.conv(x)[:, :, None], (1, 2, 2))[:, :, 0]),
+        "pool: MaxPool2d never runs",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TAKING_PART)
+def test_pooling_takes_part_however_it_is_called(case):
+    report = check(VARIANT, Wrong(TAKING_PART[case]))
+    assert report.holds, str(report)
+
+
+@pytest.mark.parametrize("case", IDLE)
+def test_pooling_on_which_nothing_depends_does_not_count(case):
+    forward, remedy = IDLE[case]
+    report = check(VARIANT, Wrong(forward))
+    assert report.open_clauses == ("6.b",), str(report)
+    (failed,) = (finding for finding in report if not finding.holds)
+    assert failed.remedy.startswith(remedy), failed.remedy
+
+
 SUBSTITUTES = {
     "adaptive max": (
         [nn.AdaptiveMaxPool2d(16), nn.AdaptiveAvgPool2d(8)],
