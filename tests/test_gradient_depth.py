@@ -259,6 +259,293 @@ def test_what_stands_between_convolutions_is_named():
     assert finding(model, "5.b").measured.endswith("also between them: max_pool, norm")
 
 
+class Written(nn.Module):
+    """Six convolutions and a forward that the test writes; the gains make 5.c hold."""
+
+    def __init__(self, forward, **layers: nn.Module) -> None:
+        super().__init__()
+        with seeded(0):
+            self.convs = nn.ModuleList([conv(3, 64, 4), *(conv(64) for _ in range(5))])
+            for name, layer in layers.items():
+                self.add_module(name, layer)
+        with torch.no_grad():
+            self.convs[0].weight.mul_(10)
+            self.convs[-1].weight.div_(10)
+        self.run = forward
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
+def alternating(relu):
+    """Put a ReLU written as ``relu`` behind every convolution."""
+
+    def forward(m, x):
+        for layer in m.convs:
+            x = relu(layer(x))
+        return x
+
+    return Written(forward)
+
+
+def set_negative(x):
+    x = x.clone()
+    x[x < 0] = 0
+    return x
+
+
+def through_a_view(x):
+    x.view(-1).relu_()
+    return x
+
+
+def copied(x):
+    out = torch.empty_like(x)
+    out[:].copy_(x.relu())
+    return out
+
+
+RELUS = {
+    "where": lambda x: torch.where(x > 0, x, torch.zeros_like(x)),
+    "product with a mask": lambda x: x * (x > 0),
+    "max with zeros": lambda x: torch.max(x, torch.zeros_like(x)),
+    "max with a number": lambda x: torch.max(x, torch.tensor(0.0)),
+    "maximum with new zeros": lambda x: torch.maximum(x, x.new_zeros(1)),
+    "masked_fill": lambda x: x.masked_fill(x < 0, 0.0),
+    "assignment": set_negative,
+    "half of x + |x|": lambda x: (x + x.abs()) / 2,
+    "hardtanh": lambda x: F.hardtanh(x, 0.0, math.inf),
+    "clamp_min": lambda x: x.clamp_min_(0),
+    "view in place": through_a_view,
+    "copied into a view": copied,
+}
+
+
+@pytest.mark.parametrize("how", RELUS)
+def test_relu_counts_however_it_is_written(how):
+    report = check(VARIANT, alternating(RELUS[how]))
+    assert report.holds, str(report)
+
+
+def forward_with(step):
+    """Run ``step(model, number, x)`` for the inner convolutions, the first and last as usual."""
+
+    def forward(m, x):
+        x = m.convs[0](x).relu()
+        for number in range(1, 5):
+            x = step(m, number, x)
+        return m.convs[5](x).relu()
+
+    return forward
+
+
+def gate(m, x):
+    return torch.sigmoid(m.up(m.down(x.mean((2, 3), keepdim=True)).relu()))
+
+
+def dense(m, x):
+    maps = [m.convs[0](x).relu()]
+    for number in range(1, 5):
+        maps.append(m.convs[number](torch.stack(maps).sum(0)).relu())
+    return m.convs[5](torch.cat(maps, 1)[:, -64:]).relu()
+
+
+def pre_activated(m, x):
+    x = m.convs[0](x)
+    for layer in m.convs[1:]:
+        x = x + layer(x.relu())
+    return x
+
+
+SQUEEZE = {"down": nn.Conv2d(64, 4, 1), "up": nn.Conv2d(4, 64, 1)}
+ALTERNATING = {
+    "identity shortcuts": Written(forward_with(lambda m, i, x: (m.convs[i](x) + x).relu())),
+    "shortcuts added in place": Written(forward_with(lambda m, i, x: m.convs[i](x).add_(x).relu())),
+    "pooled shortcuts": Written(
+        forward_with(lambda m, i, x: (F.avg_pool2d(x, 3, 1, 1) + m.convs[i](x)).relu())
+    ),
+    "projected shortcut": Written(
+        forward_with(lambda m, i, x: (m.convs[i](x) + m.projection(x)).relu()),
+        projection=nn.Conv2d(64, 64, 1),
+    ),
+    "activation before the sum": Written(pre_activated),
+    "dense": Written(dense),
+    "gates": Written(
+        forward_with(lambda m, i, x: (y := m.convs[i](x).relu()) * gate(m, y)), **SQUEEZE
+    ),
+    "gate first": Written(
+        forward_with(lambda m, i, x: gate(m, y := m.convs[i](x).relu()) * y), **SQUEEZE
+    ),
+    "parallel": Written(
+        forward_with(lambda m, i, x: m.convs[i](x).relu() + m.other(x).relu()), other=conv(64)
+    ),
+}
+NOT_ALTERNATING = {
+    "branch without ReLU before one with": (
+        lambda m, i, x: torch.stack([m.convs[i](x), m.other(x).relu()]).sum(0),
+        r"convs\.1: no ReLU between convs\.1 and convs\.2",
+    ),
+    "branch with ReLU before one without": (
+        lambda m, i, x: torch.stack([m.other(x).relu(), m.convs[i](x)]).sum(0),
+        r"convs\.1: no ReLU between convs\.1 and other",
+    ),
+    "way around the ReLU": (
+        lambda m, i, x: (y := m.convs[i](x)) + y.relu(),
+        r"convs\.1: a way between convs\.1 and convs\.2 passes by relu in forward\(\)",
+    ),
+    "sum of both signs": (
+        lambda m, i, x: (y := m.convs[i](x)).relu() + (-y).relu() + y,
+        r"convs\.1: a way between convs\.1 and",
+    ),
+    "shortcut with another activation": (
+        lambda m, i, x: m.convs[i](x).relu() * torch.sigmoid(m.convs[i](x)),
+        r"sigmoid in forward\(\) \(sigmoid\): another activation between convs\.1",
+    ),
+    "only the gate has a ReLU": (
+        lambda m, i, x: (y := m.convs[i](x)) * gate(m, y), r"convs\.1: no ReLU between convs\.1"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ALTERNATING)
+def test_every_way_between_convolutions_may_hold_one_relu(case):
+    found = finding(ALTERNATING[case], "5.b")
+    assert found.holds, found.remedy
+    assert re.search(r"ReLU in (\d+) of \1 gaps", found.measured)
+
+
+@pytest.mark.parametrize("case", NOT_ALTERNATING)
+def test_a_way_without_relu_fails_5b_wherever_it_stands(case):
+    step, remedy = NOT_ALTERNATING[case]
+    model = Written(forward_with(step), other=conv(64), **SQUEEZE)
+    found = finding(model, "5.b")
+    assert found.holds is False, found.measured
+    assert re.match(remedy, found.remedy), found.remedy
+
+
+def through(m, x):
+    for layer in m.convs:
+        x = layer(x).relu()
+    return x
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [lambda m, x: through(m, x) + m.side(x), lambda m, x: m.side(x) + through(m, x)],
+    ids=["executed last", "executed first"],
+)
+def test_the_order_of_the_statements_decides_nothing(forward):
+    report = check(VARIANT, Written(forward, side=nn.Conv2d(3, 64, 1, stride=4)))
+    assert report.holds, str(report)
+    assert report.findings[-1].measured.startswith("convs.0 against convs.5: smaller in 5 of 5")
+
+
+def two_heads(factor):
+    """Let two convolutions come first; ``factor`` scales the gradient of the second one alone."""
+
+    def forward(m, x):
+        x = m.convs[0](x).relu() + factor * m.side(x).relu()
+        for layer in m.convs[1:]:
+            x = layer(x).relu()
+        return x
+
+    model = Written(forward, side=conv(3, 64, 4, bias=False))
+    model.side.weight.data /= factor
+    return model
+
+
+def test_every_first_convolution_is_compared():
+    found = finding(two_heads(1.0), "5.c")
+    assert found.holds
+    assert "convs.0 against convs.5" in found.measured
+    assert "side against convs.5" in found.measured
+
+
+def test_first_convolutions_that_disagree_leave_5c_undecided():
+    found = finding(two_heads(1e4), "5.c")
+    assert found.holds is None
+    assert "side: multiply its weights" in found.reason
+
+
+class ByMode(Written):
+    """Cuts the gradient in training mode only."""
+
+    def forward(self, x):
+        for number, layer in enumerate(self.convs):
+            x = layer(x).relu()
+            x = x.detach() if self.training and number == 2 else x
+        return x
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+def test_gradients_are_those_of_the_mode_that_the_model_is_in(training):
+    report = check(VARIANT, ByMode(None).train(training))
+    assert report.open_clauses == (("5.c",) if training else ()), str(report)
+
+
+def test_layers_drawn_at_random_leave_5c_undecided():
+    class Drawn(Written):
+        def forward(self, x):
+            enter = self.other if self.training and torch.rand(()) < 0.5 else self.convs[0]
+            x = enter(x).relu()
+            for layer in self.convs[1:]:
+                x = layer(x).relu()
+            return x
+
+    found = finding(Drawn(None, other=conv(3, 64, 4)), "5.c")
+    assert found.holds is None
+    assert "convs.0 or other" in found.measured or "other or convs.0" in found.measured
+
+
+class NoGradient(Written):
+    """Runs its first half so that no gradient can pass."""
+
+    def forward(self, x):
+        with torch.inference_mode():
+            for layer in self.convs[:3]:
+                x = layer(x).relu()
+        for layer in self.convs[3:]:
+            x = layer(x).relu()
+        return x
+
+
+def test_a_half_in_inference_mode_fails_5c():
+    report = check(VARIANT, NoGradient(None))
+    assert report.open_clauses == ("5.c",)
+    assert report.findings[-1].remedy.startswith("convs.0: no gradient arrives there")
+
+
+def test_a_check_inside_inference_mode_finds_the_same():
+    model = build()
+    expected = str(check(VARIANT, model))
+    with torch.inference_mode():
+        assert str(check(VARIANT, model)) == expected
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m, nn.DataParallel], ids=["plain", "parallel"])
+def test_a_frozen_network_is_refused_however_it_is_wrapped(wrap):
+    with pytest.raises(ValueError, match=r"layers\.conv1\.weight of the model is frozen"):
+        check(VARIANT, wrap(build().requires_grad_(False)))
+
+
+class Unregistered(nn.Module):
+    """Keeps its layers in a Python list, the commonest slip."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = list(build().layers)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def test_layers_in_a_python_list_are_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"layer that the model does not know.* nn\.ModuleList"):
+        check(VARIANT, Unregistered())
+
+
 class DeadBranch(nn.Module):
     """Two convolutions in a row; the ReLU (or a sixth layer) does not reach the output."""
 

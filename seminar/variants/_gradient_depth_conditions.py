@@ -64,6 +64,13 @@ def _judge_layers(subject: Subject) -> Outcome:
     )
 
 
+class _Pair(NamedTuple):
+    """A first and a last convolution, by where they are."""
+
+    first: str
+    last: str
+
+
 @dataclass(frozen=True)
 class _Gap:
     """What lies between a convolution and one that follows it."""
@@ -124,13 +131,6 @@ def _judge_alternation(subject: Subject) -> Outcome:
     )
 
 
-class _Pair(NamedTuple):
-    """A first and a last convolution, by where they are."""
-
-    first: str
-    last: str
-
-
 def _ratios(subject: Subject, number: int) -> dict[_Pair, dict[str, float]]:
     """Return first/last in every metric on random data set ``number``; 0 if none arrives."""
     seed = subject.seed + number
@@ -161,6 +161,14 @@ def _gradients(output: Tensor, weights: list[Tensor], generator: torch.Generator
 
 def _judge_gradients(subject: Subject) -> Outcome:
     runs = [_ratios(subject, number) for number in range(1, DATA_SETS + 1)]
+    if any(set(run) != set(runs[0]) for run in runs):
+        ends = " or ".join(dict.fromkeys(pair.first for run in runs for pair in run))
+        return Outcome(
+            None,
+            f"the first or the last convolution changes from run to run ({ends} comes first)",
+            reason="a forward() that draws its layers at random has no first and last one; "
+            "call eval() on the model, or let every run use the same layers",
+        )
     outcomes = [_judge_pair(pair, [run[pair] for run in runs]) for pair in runs[0]]
     failed = [outcome for outcome in outcomes if outcome.holds is False]
     if len(failed) not in (0, len(outcomes)):
