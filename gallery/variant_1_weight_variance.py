@@ -65,16 +65,15 @@ doubled = gap(build(seed=0, variance_ratio=2.0))
 
 fig, axes = plt.subplot_mosaic([["base", "shared"], ["doubled", "shared"]], figsize=(6.4, 4.0),
                                width_ratios=[1, 1.35])  # fmt: skip
-for case, values in (("base", base), ("doubled", doubled)):
+bins = np.linspace(0, doubled.max(), 25)
+for case, values, style in (("base", base, "-"), ("doubled", doubled, "--")):
     color = COLORS[case]
     axes[case].hist(values, bins=24, color=color, alpha=0.7)
     axes[case].set(title=f"{case}, its own bins", ylabel="channels")
-    axes["shared"].hist(values, bins=np.linspace(0, doubled.max(), 25), color=color,
-                        histtype="stepfilled", alpha=0.35, label=case)  # fmt: skip
-    axes["shared"].hist(values, bins=np.linspace(0, doubled.max(), 25), color=color,
-                        histtype="step", linewidth=2)  # fmt: skip
-axes["base"].set_xlabel("activation")
-axes["doubled"].set_xlabel("activation")
+    axes[case].set_xlabel("activation")
+    axes["shared"].hist(values, bins, color=color, histtype="stepfilled", alpha=0.35)
+    axes["shared"].hist(values, bins, color=color, histtype="step", linestyle=style,
+                        linewidth=2, label=case)  # fmt: skip
 axes["shared"].set(title="shared bins", xlabel="activation after GAP", ylabel="channels")
 axes["shared"].legend()
 fig.suptitle("Alike with bins of their own, different with shared ones")

@@ -72,7 +72,6 @@ PHRASES: dict[str, str] = {
     "twice that of the fourth's": "clause 1.b",
     "the doubled case": "clause 1.b",
     "miss the ratio by a percent or two": "the standard error of a sampled variance",
-    "one third over fan_in": "the variance of a uniform variable",
     "doubling the wrong thing": "the trap",
     "Doubling it makes the variance four times as large": "a square",
     "ten times as large": "the exercise's question",

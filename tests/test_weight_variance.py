@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy import stats
 from torch import Tensor, nn
 
 from seminar import check
@@ -21,6 +22,8 @@ from seminar.variants.weight_variance import (
     build,
     predict_gap,
     predict_scale,
+    predict_spread,
+    predict_wrong_share,
 )
 
 
@@ -403,6 +406,70 @@ def test_gap_law_scales_like_the_network():
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(2))
     laws = [predict_gap(image, ratio) for ratio in (1.0, 2.0)]
     assert laws[1].mean / laws[0].mean == pytest.approx(predict_scale(2.0), rel=1e-12)
+
+
+def test_spread_has_its_closed_form_at_one_position():
+    shares = predict_spread(torch.rand(3, 1, 1) + 0.1, channels=16, draws=200_000)
+    # Var(ReLU(z)^2)/E[ReLU(z)^2]^2 = 5, a quarter of it for the root; (pi - 1)/512 for the average
+    expected = torch.tensor([5 / 64] * 4 + [(math.pi - 1) / 512], dtype=torch.float64)
+    # ReLU(z)^2 has kurtosis below 100, so that the sampled variance errs by 100^0.5/447 = 2.3 %
+    torch.testing.assert_close(shares, expected, rtol=0.07, atol=0)
+
+
+def log_mean(x: Tensor, channels: int, generator: torch.Generator) -> float:
+    """Draw He's weights without the package and return ln(mean after GAP)."""
+    for index, stride in enumerate((2, 2, 2, 1, 1)):
+        shape = (512 if index == 4 else channels, x.shape[1], 3, 3)
+        weight = torch.randn(shape, generator=generator) * (2 / math.prod(shape[1:])) ** 0.5
+        x = F.conv2d(x, weight, stride=stride, padding=1).relu()
+    return math.log(x.mean().item())
+
+
+def test_spread_matches_networks_of_many_channels():
+    x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))
+    generator = torch.Generator().manual_seed(4)
+    logs = torch.tensor([log_mean(x, 48, generator) for _ in range(300)])
+    # the sampled standard deviation errs by 1/sqrt(600) = 4.1 %; first order by 5/48/2 = 5.2 %
+    predicted = predict_spread(x[0], channels=48).sum().sqrt().item()
+    assert logs.std().item() == pytest.approx(predicted, rel=3 * 0.041 + 0.052)
+
+
+def test_spread_falls_with_the_number_of_channels():
+    x = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(3))
+    few, many = (predict_spread(x, channels=n, draws=500) for n in (10, 40))
+    torch.testing.assert_close(few[:4], 4 * many[:4])
+    assert few[4] == many[4]  # the last layer always has 512 channels
+
+
+def test_spread_refuses_no_channels():
+    with pytest.raises(ValueError, match=r"channels \(=0\) must be at least 1"):
+        predict_spread(torch.rand(3, 8, 8), channels=0)
+
+
+@pytest.mark.parametrize(("spread", "ratio"), [(0.1, 2.0), (0.25, 2.0), (0.25, 4.0), (1.0, 1.0)])
+def test_wrong_share_is_a_normal_tail(spread, ratio):
+    difference = stats.norm(loc=math.log(ratio) / 2, scale=math.sqrt(2) * spread)
+    assert predict_wrong_share(spread, ratio) == pytest.approx(difference.cdf(0), rel=1e-12)
+
+
+def mean_square(x: Tensor, seed: int) -> float:
+    """Return E[z^2] of the last pre-activation: PyTorch's defaults, layer 3's variance doubled."""
+    sizes = [(3, 64, 2), (64, 64, 2), (64, 64, 2), (64, 64, 1), (64, 512, 1)]
+    with seeded(seed), torch.no_grad():
+        for index, (c_in, c_out, stride) in enumerate(sizes):
+            conv = nn.Conv2d(c_in, c_out, 3, stride=stride, padding=1)
+            if index == 2:
+                conv.weight.mul_(math.sqrt(2))
+            x = conv(x.relu() if index else x)
+    return x.square().mean().item()
+
+
+def test_biases_enter_the_law_as_they_enter_a_network():
+    x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(5))
+    law = predict_gap(x[0], 2.0, weight_gain=1 / 3, bias_gain=1 / 3)
+    squares = torch.tensor([mean_square(x, seed) for seed in range(60)])
+    error = 3 * squares.std().item() / math.sqrt(len(squares))
+    assert abs(squares.mean().item() - law.covariance.diagonal().mean().item()) < error
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 32, 32), (1, 32, 32), (32, 32)])

@@ -46,7 +46,7 @@ from seminar.conditions import check
 from seminar.data import photo_patches
 from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
 from seminar.initialization import fan_in, seeded, set_exact_variance_
-from seminar.plotting import COLORS, describe, predicted_and_measured, use_style
+from seminar.plotting import COLORS, describe, direct_label, predicted_and_measured, use_style
 from seminar.variants.weight_variance import VARIANT, build, predict_gap, predict_scale
 
 torch.set_num_threads(1)
@@ -65,9 +65,6 @@ def predicted_factor(weight_gain, bias_gain):
     return math.sqrt(second / first)
 
 
-bias_gains = [1, 4, 16, 64]
-fine = np.geomspace(0.25, 80, 21)
-curve = [predicted_factor(2, gain) for gain in fine]
 print(f"He's weights, no bias: {predicted_factor(2, 0):.4f}")
 print(f"PyTorch's defaults:    {predicted_factor(1 / 3, 1 / 3):.4f}")
 
@@ -75,13 +72,13 @@ print(f"PyTorch's defaults:    {predicted_factor(1 / 3, 1 / 3):.4f}")
 # Answer to the guess
 # ^^^^^^^^^^^^^^^^^^^
 # Hardly more than 1. A default layer multiplies the mean square by its gain, 1/3, and the ReLU by
-# 1/2. What layer 3 puts out is therefore divided by 6 in layer 4 before it arrives at layer 5, while
-# the biases of layers 4 and 5 are added at full size.
+# 1/2. What layer 3 puts out is therefore divided by 6 in layer 4 before it arrives at layer 5,
+# while the biases of layers 4 and 5 are added at full size.
 #
 # Measure: biases
 # ---------------
-# Each network is measured before and after its third layer is stretched, in five sets of networks:
-# PyTorch's defaults, and He's weights with four sizes of biases.
+# Each network is measured before and after its third layer is stretched, with weights of He's and
+# of PyTorch's size and biases from tiny to huge. Every case has networks of its own.
 
 
 def network(widths=(64, 64, 64, 64, 512), bias=True):
@@ -104,30 +101,24 @@ def mean_squares(net):
 
 
 # %%
-# He's weights, with biases of a chosen size:
+# The second function sets the size of the weights and of the biases. One set of networks for each
+# case:
 
 
-def with_bias_gain(seed, gain):
-    """Return a network with He's weights and biases of variance gain/fan_in."""
+def with_gains(seed, weight_gain, bias_gain):
+    """Return a network whose variances are these gains over fan_in."""
     with seeded(seed), torch.no_grad():
-        net = network()
+        net = network()  # PyTorch draws weights and biases with gain 1/3
         for conv in net[::2]:
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-            conv.bias.mul_(math.sqrt(3 * gain))  # PyTorch drew it with variance 1/3 over fan_in
+            conv.weight.mul_(math.sqrt(3 * weight_gain))
+            conv.bias.mul_(math.sqrt(3 * bias_gain))
     return net
 
 
-def default_network(seed):
-    """Return the network as PyTorch initializes it."""
-    with seeded(seed):
-        return network()
-
-
-which = seeds(150, 20)
-default = np.array([mean_squares(default_network(seed)) for seed in which])
-he = {
-    gain: np.array([mean_squares(with_bias_gain(1000 * i + seed, gain)) for seed in which])
-    for i, gain in enumerate(bias_gains, start=1)
+cases = [(2, 1), (2, 8), (2, 64), (1 / 3, 1e-3), (1 / 3, 1e-2), (1 / 3, 1 / 3)]
+pairs = {
+    case: np.array([mean_squares(with_gains(1000 * i + seed, *case)) for seed in seeds(250, 20)])
+    for i, case in enumerate(cases)
 }
 
 # %%
@@ -140,36 +131,44 @@ def factor(pairs):
     return ratio_of_means(pairs[:, 1], pairs[:, 0], power=0.5)
 
 
-rows = [Comparison("factor with PyTorch's defaults", predicted_factor(1 / 3, 1 / 3),
-                   factor(default), 1)]  # fmt: skip
-for gain, pairs in he.items():
-    law = f"factor with He's weights, bias gain {gain}"
-    rows.append(Comparison(law, predicted_factor(2, gain), factor(pairs), 1))
-Comparisons(rows)
+names = {2: "He's weights", 1 / 3: "PyTorch's weights"}
+Comparisons(
+    Comparison(f"factor, {names[weights]}, bias gain {biases:.3g}",
+               predicted_factor(weights, biases), factor(pairs[weights, biases]), 1)
+    for weights, biases in cases
+)  # fmt: skip
 
 # %%
-# With He's weights even large biases take away little. Each layer hands on its input at full size,
-# and most of what the biases add carries the factor as well: the largest bias is that of layer 1,
-# whose fan_in is the smallest, and it passes through layer 3 like the image does.
+# The last row is the default network. The two sizes of weights behave differently:
 
 fig, ax = plt.subplots(figsize=(6.4, 3.8))
-measured = [estimate(factor(pairs)) for pairs in he.values()]
-own = estimate(factor(default))
-predicted_and_measured(ax, bias_gains, curve, measured, law_positions=fine,
-                       label="He's weights, 95 % interval")  # fmt: skip
-ax.errorbar([1 / 3], [own.mean], yerr=[own.half_width], fmt="s", color=COLORS["doubled"])
-ax.annotate("PyTorch's defaults", (1 / 3, own.mean), (12, 0), textcoords="offset points",
-            va="center")  # fmt: skip
+fine = np.geomspace(3e-4, 200, 19)
+for weights, case in ((2, "base"), (1 / 3, "doubled")):
+    gains = [biases for other, biases in cases if other == weights]
+    measured = [estimate(factor(pairs[weights, biases])) for biases in gains]
+    curve = [predicted_factor(weights, biases) for biases in fine]
+    predicted_and_measured(ax, gains, curve, measured, law_positions=fine, color=COLORS[case])
+ax.get_legend().remove()
+own = estimate(factor(pairs[1 / 3, 1 / 3]))
+direct_label(ax, "PyTorch's defaults", (1 / 3, own.mean), offset=(20, 30))
+ax.text(4e-4, 1.43, "no bias: root of 2")
+ax.text(6, 1.33, "He's weights")
+ax.text(3e-3, 1.12, "PyTorch's weights")
 ax.axhline(math.sqrt(2), color="black", linestyle=":", linewidth=1)
-ax.set(xscale="log", xlabel="bias variance times fan_in", ylabel="factor", ylim=(0.98, 1.44),
+ax.set(xscale="log", xlabel="bias variance times fan_in", ylabel="factor", ylim=(0.98, 1.47),
        title=f"Biases hide the factor: {own.mean:.3f} with PyTorch's defaults")  # fmt: skip
-ax.legend(loc="lower left", bbox_to_anchor=(0, 0.14))
-describe(fig, f"The factor falls from {measured[0].mean:.3f} to {measured[-1].mean:.3f} as the "
-         "bias variance grows, along the predicted line. "
-         f"PyTorch's defaults give {own.mean:.3f}.")  # fmt: skip
+large = estimate(factor(pairs[2, 64])).mean
+describe(fig, f"With He's weights the factor falls to {large:.3f} at the largest biases; with "
+         f"PyTorch's weights it falls to {own.mean:.3f} at the default biases. "
+         "All points lie on the predicted lines.")  # fmt: skip
 plt.show()
 
 # %%
+# With PyTorch's small weights the signal fades from layer to layer, and even tiny biases soon
+# outweigh it. With He's weights every layer hands on its input at full size, and most of what the
+# biases add carries the factor as well: the largest bias is that of layer 1, whose fan_in is the
+# smallest, and it passes through layer 3 like the image does.
+#
 # Not every bias counts. In front of layer 3 it is part of that layer's *input*, so biases of layers
 # 1 and 2 leave the rule exact:
 

@@ -22,10 +22,10 @@ in well under a minute on one CPU core.
 # at :math:`t` is :math:`e^{-t^2/2K}/\sqrt{2\pi K}`. After the ReLU only :math:`t > 0` counts:
 #
 # .. math:: E[\mathrm{ReLU}(z)] = \int_0^\infty \frac{t\,e^{-t^2/2K}}{\sqrt{2\pi K}}\,dt
-#    = \sqrt{K/2\pi}, \qquad E[\mathrm{ReLU}(z)^2] = \frac{K}{2} .
+#    = \sqrt{K/2\pi} .
 #
-# The second needs no integral: squares of negative and positive numbers contribute equally to
-# :math:`E[z^2] = K`, and the ReLU keeps the positive ones.
+# The mean square needs no integral: squares of negative and positive numbers contribute equally to
+# :math:`E[z^2] = K`, and the ReLU keeps the positive ones, so :math:`E[\mathrm{ReLU}(z)^2] = K/2`.
 
 import math
 
@@ -68,13 +68,16 @@ use_style()
 # where :math:`\varphi` is uniform and :math:`E[r^2] = E[z_p^2] + E[(\text{other axis})^2] = 2`.
 # Both numbers are positive for :math:`\theta - \pi/2 < \varphi < \pi/2`, so
 #
+# .. math:: \frac{E[r^2]}{2\pi} \int_{\theta-\pi/2}^{\pi/2}
+#    \cos\varphi\,\cos(\varphi-\theta)\,d\varphi
+#
+# is the average product. With :math:`2\cos a\cos b = \cos(a-b) + \cos(a+b)` the integral gives
+#
 # .. math:: E[\mathrm{ReLU}(z_p)\,\mathrm{ReLU}(z_q)]
-#    = \frac{E[r^2]}{2\pi} \int_{\theta-\pi/2}^{\pi/2} \cos\varphi\,\cos(\varphi-\theta)\,d\varphi
 #    = \frac{\sin\theta + (\pi-\theta)\cos\theta}{2\pi} .
 #
-# The integral uses :math:`2\cos a\cos b = \cos(a-b) + \cos(a+b)`. With general variances the result
-# is multiplied by :math:`\sqrt{K_{pp}K_{qq}}`. This is the **arc-cosine kernel** of Cho and Saul;
-# ``relu_moments`` computes it for a matrix of covariances.
+# With general variances the result is multiplied by :math:`\sqrt{K_{pp}K_{qq}}`. This is the
+# **arc-cosine kernel** of Cho and Saul; ``relu_moments`` computes it for a matrix of covariances.
 #
 # *Guess first:* two independent numbers (an angle of 90 degrees) have covariance 0. Is the average
 # product after the ReLU 0 as well?
@@ -208,7 +211,8 @@ Comparisons(
 
 # %%
 # The shape depends on the input: the more alike the positions of the last map are, the less their
-# average smooths the ReLU's kink at zero. To compare shapes alone we divide by the law's mean.
+# average smooths the ReLU's kink at zero, and the more channels are nearly silent (in the first
+# bin). To compare shapes alone we divide by the law's mean.
 
 edges = np.linspace(0, 5, 41)
 fig, ax = plt.subplots()
@@ -220,8 +224,8 @@ for name, style, color in (("photograph", "-", "blue"), ("noise", "--", "vermili
 ax.legend()
 first = {name: float((runs[name] < edges[1] * laws[name].mean).mean()) for name in inputs}
 ax.set(xlabel="activation after GAP / predicted mean", ylabel="density", xlim=(0, 5),
-       title=f"Below {edges[1]:g} of the mean: photograph {first['photograph']:.0%}, "
-       f"noise {first['noise']:.0%} of the channels")  # fmt: skip
+       title=f"Nearly silent channels: photograph {first['photograph']:.0%}, "
+       f"noise {first['noise']:.0%}")  # fmt: skip
 describe(fig, "Two filled histograms with the predicted line on each. "
          f"The photograph has {first['photograph']:.1%} of its channels in the first bin, "
          f"noise {first['noise']:.1%}.")  # fmt: skip
@@ -257,8 +261,8 @@ for name, share in shares.items():
 # :math:`\sqrt2` times the spread :math:`s`. It is symmetric, as both have the same luck. Taken as
 # Gaussian, it is negative with the probability :math:`\Phi(-\tfrac12\ln 2/(\sqrt2\,s))`, where
 # :math:`\Phi` is the Gaussian distribution function. A first-order law neglects terms of the order
-# of :math:`\delta^2`. We allow the spread a relative tolerance of :math:`v/2`, where :math:`v` is the
-# largest variance of a layer's :math:`\delta`: four times its share above, because of the
+# of :math:`\delta^2`. We allow the spread a relative tolerance of :math:`v/2`, where :math:`v` is
+# the largest variance of a layer's :math:`\delta`: four times its share above, because of the
 # :math:`\delta/2`.
 
 doubled = np.array([draw_gap(10_000 + seed, k=2.0) for seed in range(len(base))])
