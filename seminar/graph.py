@@ -57,7 +57,6 @@ def observe(
     model = plain_module(model)
     reject_unfit_weights(model)
     counter = FlopCounterMode(display=False) if count_macs else None
-    state = torch.get_rng_state()
     recorder, result = _run(model, x, training, counter)
     if not isinstance(result, Tensor):
         raise ValueError(
@@ -69,9 +68,7 @@ def observe(
 
     def run_again(change: Change | None) -> Tensor:
         with torch.no_grad(), random_states():
-            torch.set_rng_state(state)
-            output = _run(model, x, training, None, change)[1]
-        return cast("Tensor", output)
+            return cast("Tensor", _run(model, x, training, None, change)[1])
 
     nodes = with_relus(recorder.nodes)
     return Graph(nodes, tuple(recorder.calls), result, made_by, macs, run_again)

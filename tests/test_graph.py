@@ -177,6 +177,15 @@ def test_values_behind_a_relu_are_no_second_one():
     assert len(observe(model, X).of_kind("relu")) == 2  # one a call of net
 
 
+def test_relu_inside_a_relu_by_value_is_one():
+    def forward(self, x):
+        x = self.a(x)
+        return torch.where(x > 0, x.relu(), 0)
+
+    model = Written(forward, a=conv(3))
+    assert [node.function for node in observe(model, X).of_kind("relu")] == ["relu"]
+
+
 def test_halves_written_into_a_buffer_have_a_relu_each():
     graph = observe(Written(lambda s, x: s.b(halves(s.a(x))), a=conv(3), b=conv(4)), X)
     assert graph.count_on_routes(*graph.convolutions, "relu") == (1, 1)
@@ -231,6 +240,16 @@ def test_takes_part_if_a_change_changes_the_output(forward, takes_part):
     (node,) = graph.of_kind("max_pool")
     assert graph.takes_part(node) is takes_part
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_takes_part_sees_what_was_done_in_place():
+    def forward(self, x):
+        x = self.a(x)
+        x.relu_()
+        return x
+
+    graph = observe(Written(forward, a=conv(3)), X)
+    assert all(map(graph.takes_part, graph.path))
 
 
 def test_takes_part_is_false_off_the_path():
