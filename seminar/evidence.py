@@ -98,10 +98,13 @@ class Comparison:
 
     @property
     def holds(self) -> bool:
-        """Whether the prediction lies within the interval and the declared tolerance."""
+        """Whether the prediction lies within the interval, widened by the declared tolerance."""
+        return self._lies_within(self.tolerance)
+
+    def _lies_within(self, tolerance: float) -> bool:
         gap = abs(self.predicted - self.estimate.mean)
         rounding = ROUNDING * max(abs(self.predicted), abs(self.estimate.mean))
-        return gap <= self.estimate.half_width + self.tolerance + rounding
+        return gap <= self.estimate.half_width + tolerance + rounding
 
     @property
     def anchor(self) -> str:
@@ -110,8 +113,14 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """``"holds"`` or ``"disagrees"``."""
-        return "holds" if self.holds else "disagrees"
+        """``"holds"``, ``"holds within its tolerance"`` or ``"disagrees"``.
+
+        The second is a prediction outside the interval that the declared tolerance covers.
+        """
+        if not self.holds:
+            return "disagrees"
+        inside = self.kind == "identity" or self._lies_within(0.0)
+        return "holds" if inside else "holds within its tolerance"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record that the build keeps (without the page, which the build adds)."""
@@ -124,6 +133,7 @@ class Comparison:
             "high": self.estimate.high,
             "seeds": self.estimate.seeds,
             "holds": self.holds,
+            "verdict": self.verdict,
             "kind": self.kind,
             "unit": self.unit,
             "tolerance": self.tolerance,
@@ -207,7 +217,8 @@ class Answer:
 
 
 def _html_row(row: Comparison) -> str:
-    verdict = "\N{CHECK MARK} holds" if row.holds else "\N{BALLOT X} disagrees"
+    mark = "\N{CHECK MARK}" if row.holds else "\N{BALLOT X}"
+    colour = "holds" if row.holds else "disagrees"
     name = html.escape(row.law)
     if row.kind == "identity":
         name += ' <span class="comparison-kind">identity</span>'
@@ -215,9 +226,9 @@ def _html_row(row: Comparison) -> str:
         note = f"tolerance {row.format_tolerance()}: {row.reason}"
         name += f'<br><small class="comparison-note">{html.escape(note)}</small>'
     return (
-        f'<tr id="{row.anchor}" class="{row.verdict}"><th scope="row">{name}</th>'
+        f'<tr id="{row.anchor}" class="{colour}"><th scope="row">{name}</th>'
         f"<td>{html.escape(row.format_predicted())}</td>"
         f"<td>{html.escape(row.estimate.format(row.unit))}</td>"
         f"<td>{row.estimate.seeds}</td>"
-        f'<td class="verdict">{verdict}</td></tr>'
+        f'<td class="verdict">{mark} {row.verdict}</td></tr>'
     )

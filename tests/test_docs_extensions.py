@@ -527,7 +527,7 @@ def test_scoreboard_row_shows_the_record_and_links_to_it():
 def test_scoreboard_tells_an_interval_from_a_tolerance(predicted, tolerance, verdict):
     reason = "a limit law" if tolerance else ""
     row = Comparison("law", predicted, [0.9, 1.1], 1, tolerance=tolerance, reason=reason)
-    assert scoreboard.verdict(row.to_dict()) == verdict
+    assert row.verdict == verdict
     counts = re.findall(r"(\d+) (?:of|within|outside)", scoreboard.summarize([row.to_dict()], 0))
     order = (scoreboard.HOLDS, scoreboard.WITHIN, scoreboard.DISAGREES)
     assert counts == [str(int(verdict == name)) for name in order]

@@ -123,15 +123,23 @@ def test_seeds_rejects(full: int, quick: int) -> None:
 
 # ------------------------------------------------------------------------------------ verdicts
 @pytest.mark.parametrize(
-    ("predicted", "tolerance", "holds"),
-    [(2.3, 0, True), (1.9, 0, True), (2.31, 0, False), (1.89, 0, False), (2.31, 0.02, True)],
+    ("predicted", "tolerance", "verdict"),
+    [
+        (2.3, 0, "holds"),
+        (1.9, 0, "holds"),
+        (2.31, 0, "disagrees"),
+        (1.89, 0, "disagrees"),
+        (2.31, 0.02, "holds within its tolerance"),
+        (2.2, 0.02, "holds"),
+        (2.34, 0.02, "disagrees"),
+    ],
 )
-def test_holds_inside_interval_and_tolerance(
-    predicted: float, tolerance: float, holds: bool
+def test_verdict_tells_the_interval_from_the_tolerance(
+    predicted: float, tolerance: float, verdict: str
 ) -> None:
     result = comparison(predicted, tolerance=tolerance, reason="wide limit")
-    assert result.holds is holds
-    assert result.verdict == ("holds" if holds else "disagrees")
+    assert result.verdict == verdict
+    assert result.holds is (verdict != "disagrees")
 
 
 @pytest.mark.parametrize("count", [10, 49, 1000])

@@ -52,20 +52,13 @@ class Scoreboard(View):
                 *_by_variant(identities, "Identities of variant {}"),
             ]
         first = list({row["variant"]: row for row in reversed(laws)}.values())[::-1]
-        missed = [row for row in laws if verdict(row) == DISAGREES and row not in first]
+        missed = [row for row in laws if row["verdict"] == DISAGREES and row not in first]
         return [summary, table(first + missed, numbered=True)]
-
-
-def verdict(row: dict[str, Any]) -> str:
-    """Return the verdict in words; a prediction outside the interval may be within tolerance."""
-    if not row["holds"]:
-        return DISAGREES
-    return HOLDS if row["low"] <= row["predicted"] <= row["high"] else WITHIN
 
 
 def summarize(laws: list[dict[str, Any]], identities: int) -> str:
     """Return how many predictions ended in which verdict."""
-    count = Counter(verdict(row) for row in laws)
+    count = Counter(row["verdict"] for row in laws)
     return (
         f"{count[HOLDS]} of {len(laws)} predictions lie inside the measurement's interval, "
         f"{count[WITHIN]} within a tolerance that their page declares and explains, "
@@ -103,7 +96,7 @@ def _row(row: dict[str, Any], numbered: bool) -> nodes.row:
     law["record_page"], law["record_anchor"] = row["record_page"], row["anchor"]
     mark = "\N{CHECK MARK}" if row["holds"] else "\N{BALLOT X}"
     colour = "verdict-holds" if row["holds"] else "verdict-disagrees"
-    said = nodes.inline("", f"{mark} {verdict(row)}", classes=[colour])
+    said = nodes.inline("", f"{mark} {row['verdict']}", classes=[colour])
     texts = (shown.format_predicted(), estimate.format(row["unit"]), str(row["seeds"]))
     return nodes.row("", _cell(law), *(_cell(nodes.Text(text)) for text in texts), _cell(said))
 
