@@ -45,17 +45,22 @@ use_style()
 
 # %%
 # In how many networks is the first layer's gradient the smaller one? Guess: with gains 1, where the
-# weights are He's, do all metrics agree?
+# weights are He's, do all metrics agree? The columns are our network, gains 1, and gains that rise
+# from 1/10 to 10 instead of falling.
 
 SEEDS = seeds(full=100, quick=8)
-CASES = {"our network": {}, "gains 1": {"first_gain": 1.0}, "gains reversed": {"first_gain": 0.1}}
+CASES = {
+    "our network": {},
+    "gains 1": {"first_gain": 1.0},
+    "gains reversed": {"first_gain": 0.1},
+}
 TWO = ("noise", "MSE")
 
 
 def ends(network, seed, loss):
     """Return gradient and weight of the first and of the last layer."""
     images, noise = random_data(seed)
-    gradients = list(weight_gradients(network, LOSSES[loss](network(images), noise)).values())
+    gradients = [*weight_gradients(network, LOSSES[loss](network(images), noise)).values()]
     weights = [conv.weight for conv in network.convolutions]
     return (gradients[0], weights[0]), (gradients[-1], weights[-1])
 
@@ -67,10 +72,12 @@ for k, (name, loss) in enumerate(runs):
 ratios = {key: np.array([list(first_to_last(*pair).values()) for pair in pairs])
           for key, pairs in runs.items()}  # fmt: skip
 
-for name, loss in runs:
-    print(f"{name}, {loss} loss")
-    for metric, share in zip(METRICS, (ratios[name, loss] < 1).mean(0), strict=True):
-        print(f"    {metric:24}{share:5.0%}")
+short = [name.split(" to")[0] for name in METRICS]
+for loss in TWO:
+    print(f"{loss + ' loss':10}" + "".join(f"{name.split()[-1]:>10}" for name in CASES))
+    shares = np.array([(ratios[name, loss] < 1).mean(0) for name in CASES]).T
+    for metric, row in zip(short, shares, strict=True):
+        print(f"{metric:10}" + "".join(f"{share:10.0%}" for share in row))
 
 # %%
 # Our network's gains were chosen so that all metrics agree, with either loss. With gains 1 and the
@@ -104,8 +111,8 @@ plt.show()
 #
 # .. math::
 #
-#    \text{RMS:}\quad \frac{\sigma_L}{\sigma_1}\sqrt{\frac{m_L}{m_1}}, \qquad
-#    \text{relative:}\quad \frac{\sigma_L^2}{\sigma_1^2}\sqrt{\frac{m_L}{m_1}} .
+#    \text{RMS:}\quad \frac{\sigma_L}{\sigma_1}\sqrt{m_L/m_1}, \qquad
+#    \text{relative:}\quad \frac{\sigma_L^2}{\sigma_1^2}\sqrt{m_L/m_1} .
 #
 # He's weights have :math:`\sigma^2 = 2/n` and :math:`m = 64\,n`: with gains 1 the RMS is on average
 # *equal* in the first and the last layer, and chance decides which is smaller.
@@ -138,8 +145,8 @@ shape = np.array([[float(g.abs().mean() / g.square().mean().sqrt()) for g, _ in 
                   for pair in runs["gains 1", "noise"]])  # fmt: skip
 print(f"mean |g| / RMS, last layer: {estimate(shape[:, 1])}")
 Comparisons([
-    Comparison("mean |g| / RMS in the first layer", (2 / np.pi) ** 0.5, shape[:, 0], variant=5,
-               tolerance=0.01, reason="a sum over the positions of a map is nearly normal")
+    Comparison("mean |g| / RMS in the first layer", (2 / np.pi) ** 0.5, shape[:, 0],
+               variant=5, tolerance=0.01, reason="a sum over a map is nearly normal")
 ])  # fmt: skip
 
 # %%
@@ -213,15 +220,17 @@ plt.show()
 
 COHERENCE_SEEDS = seeds(full=80, quick=10)
 coherence = {
-    loss: np.array([measure_coherence(build(300_000 + s, first_gain=1.0), 300_000 + s, loss=loss)
-                    for s in COHERENCE_SEEDS])
+    loss: np.array([measure_coherence(build(s, first_gain=1.0), s, loss=loss)
+                    for s in (300_000 + number for number in COHERENCE_SEEDS)])
     for loss in ("noise", "output part")
 }  # fmt: skip
 law = predict_output_coherence(build(first_gain=1.0).statistics())
 Comparisons([
-    Comparison("coherence of the output part, layer 6", law, coherence["output part"][:, -1],
-               variant=5, tolerance=0.05 * law, reason="limit of many channels"),
-    Comparison("coherence of the noise loss, layer 6", 1.0, coherence["noise"][:, -1], variant=5),
+    Comparison("coherence of the output part, layer 6", law,
+               coherence["output part"][:, -1], variant=5, tolerance=0.05 * law,
+               reason="limit of many channels"),
+    Comparison("coherence of the noise loss, layer 6", 1.0,
+               coherence["noise"][:, -1], variant=5),
 ])  # fmt: skip
 
 # %%
@@ -236,7 +245,7 @@ for loss, color, marker in (("noise", "blue", "o"), ("output part", "vermilion",
 ax.plot(6, law, "_", color=COLORS["law"], markersize=24, markeredgewidth=2, label="law, layer 6")
 ax.axhline(1, color=COLORS["law"], linewidth=1.5)
 ax.set(xlabel="layer", ylabel="coherence of the weight gradient", yscale="log")
-ax.legend(loc="center left", bbox_to_anchor=(0, 0.6))
+ax.legend(loc="lower right", bbox_to_anchor=(1, 0.15))
 first, last = coherence["output part"].mean(0)[[0, -1]]
 ax.set_title(f"Positions agree {first:.1f}-fold in layer 1, {last:.0f}-fold in layer 6")
 describe(fig, "Coherence of the weight gradient over six layers: for the noise loss it stays at 1, "
