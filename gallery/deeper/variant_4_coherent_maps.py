@@ -97,8 +97,8 @@ Comparisons([
 ])  # fmt: skip
 
 # %%
-# Sharing pixels makes two positions alike only where the weights agree, and random weights do so
-# for no pair in particular. What is left comes from the images: patches that light up together.
+# Neighbouring positions share pixels, but with different weights on them: a shared pixel brings
+# :math:`w_s w_t`, which averages to 0. What is left comes from patches that light up together.
 #
 # The gradient that each head sends
 # ---------------------------------
@@ -176,7 +176,7 @@ for head, seed in product(HEADS, SEEDS):
     net, here = build(seed, head=head, batch_norm=True), splits[seed]
     for when in ("before", "after"):
         if when == "after":
-            train(net, here, epochs=2 if QUICK else 8, lr=3e-3, batch_size=BATCH,
+            train(net, here, epochs=2 if QUICK else 6, lr=3e-3, batch_size=BATCH,
                   schedule="one_cycle", seed=seed)  # fmt: skip
         for part, few in (("train", here.train_images), ("test", here.test_images[::4])):
             with torch.no_grad():
@@ -289,7 +289,7 @@ def contender(name, seed):
 
 NAMES = {"Flatten": ("flatten", "-"), "GAP": ("gap", "-"), "GAP, larger weights": ("gap", ":"),
          "GAP, centred": ("green", "-"), "GAP, BatchNorm": ("purple", "--")}  # fmt: skip
-EPOCHS = 3 if QUICK else 5
+EPOCHS = 3 if QUICK else 4
 loss = {name: [] for name in NAMES}
 for name, seed in product(NAMES, SEEDS):
     history = train(contender(name, seed), splits[seed], epochs=EPOCHS, lr=1e-2,
@@ -318,10 +318,10 @@ describe(fig, f"Training loss against the epoch. After {EPOCHS} epochs: "
 plt.show()
 
 # %%
-# Larger first weights do repair the spread of the logits, and hardly change the curve: the small
-# spread goes with the slow start, but is not what causes it. Without the offsets GAP learns. So the
-# slow part is common to all images: steps that move every image's averages together. BatchNorm
-# takes that common part off each channel before its ReLU, and helps for the same reason.
+# Larger first weights repair the spread of the logits and leave most of the delay: the small spread
+# goes with the slow start, but is not its main cause. Without the offsets GAP learns, about as fast
+# as with BatchNorm. So what is slow is common to all images: steps that move every image's averages
+# together. BatchNorm takes that common part off each channel before its ReLU.
 
 Answer(
     f"GAP pushes all positions of a map alike, and training with BatchNorm turns "
@@ -338,7 +338,7 @@ Answer(
 # * GAP's gradient is weaker at each position than Flatten's, equally strong over a map, and the
 #   same everywhere. Maps that are pushed as a whole move as a whole.
 # * A cause is tested by taking it away. Of two things that go with the slow start, the spread of
-#   the logits and the offsets, only the second one stops it when removed.
+#   the logits and the offsets, removing the second ends most of the delay.
 #
 # References
 # ----------

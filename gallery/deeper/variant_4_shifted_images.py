@@ -36,13 +36,13 @@ torch.set_num_threads(1)
 use_style()
 HEADS = ("flatten", "gap")
 QUICK = quick_tier()  # the quick tier trains on fewer images, in smaller batches
-SEEDS, IMAGES, BATCH = seeds(full=4, quick=2), 0.15 if QUICK else 0.3, 32 if QUICK else 64
+SEEDS, IMAGES, BATCH = seeds(full=3, quick=2), 0.15 if QUICK else 0.3, 32 if QUICK else 64
 splits = {seed: load_data("digits", seed=seed, train_fraction=IMAGES) for seed in SEEDS}
 nets = {}
 for key in product(HEADS, SEEDS):
     head, seed = key
     nets[key] = build(seed, head=head, batch_norm=True)
-    train(nets[key], splits[seed], epochs=4 if QUICK else 8, lr=3e-3, batch_size=BATCH,
+    train(nets[key], splits[seed], epochs=4 if QUICK else 6, lr=3e-3, batch_size=BATCH,
           schedule="one_cycle", seed=seed)  # fmt: skip
 
 # %%
