@@ -209,7 +209,7 @@ describe(
     f"by {noisy:.2f}. The photograph is smooth: by {photo:.2f}. GAP is one even square.",
 )
 plt.show()
-print(PHOTO_CREDIT.replace(" and ", "\nand "))
+print(PHOTO_CREDIT.replace(" and ", "\nand ").replace(", both", ",\nboth"))
 
 # %%
 # The number above each map is its mean. For noise the speckle of F melts into a brighter map. For

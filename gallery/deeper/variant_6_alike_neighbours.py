@@ -6,8 +6,8 @@ The law of :doc:`variant 6 <../variant_6_pooling_kinds>` says what max pooling m
 The maps of a network are not white: a convolution makes neighbours share inputs, and photographs
 are smooth. How much does MaxPool lift the mean then, and what becomes of global average pooling?
 
-This page first changes the size of the window, then the likeness of the numbers in it: noise behind
-filters that are chosen, behind random filters, and photographs. The last ones break the law, and a
+This page first changes the size of the window, then the likeness of the numbers in it: noise after
+filters that are chosen, after random filters, and photographs. The last ones break the law, and a
 control with the same correlations but normal numbers shows which assumption fails.
 
 Install the package of this site first (see *Run it yourself*); the page needs seconds of one
@@ -262,7 +262,7 @@ patches = patches - patches.mean((1, 2), keepdim=True)
 patches = patches / patches.std((1, 2), keepdim=True, correction=0)
 photo_law = predict_correlated_max(map_covariance(patches))  # one for each map
 photo_lift = F.max_pool2d(patches, 2).mean((1, 2)).numpy()
-one_patch = [(photo_law - photo_lift)[i::3] for i in range(3)]  # the colours of a patch go together
+one_patch = [(photo_law - photo_lift)[i::3] for i in range(3)]  # its three colours
 excess = estimate(np.mean(one_patch, axis=0))
 print(f"lift {photo_lift.mean():.3f}; the formula is {excess.format()} higher (64 patches)")
 
