@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import OrderedDict
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -201,9 +202,9 @@ def test_mutated_network_fails_exactly_the_mutated_clause(style, clause):
     assert report.open_clauses == (clause,), str(report)
 
 
-def test_own_network_holds_every_clause_over_100_seeds():
-    # 5.c meets chance in the weights and in five data sets; 0 of 100 is below 3.6 % at 95 %.
-    assert all(check(VARIANT, build(seed), seed=7 * seed).holds for seed in range(100))
+def test_own_network_holds_every_clause_over_60_seeds():
+    # 5.c meets chance in the weights and in five data sets; 0 of 60 is below 4.9 % at 95 %.
+    assert all(check(VARIANT, build(seed), seed=7 * seed).holds for seed in range(60))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -212,7 +213,8 @@ def test_untouched_initialization_with_eight_layers_holds_every_clause(seed):
 
 
 def finding(model: nn.Module, clause: str, *, shape=SHAPE):
-    findings = [f for f in check(VARIANT, model, input_shape=shape) if f.clause == clause]
+    alone = replace(VARIANT, conditions=[c for c in VARIANT.conditions if c.clause == clause])
+    findings = list(check(alone, model, input_shape=shape))
     return next((f for f in findings if f.holds is not True), findings[0])
 
 
