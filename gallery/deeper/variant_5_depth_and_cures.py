@@ -141,10 +141,10 @@ for k, name in enumerate(chosen):
 Comparisons(rows)
 
 # %%
-# Read the rows of the deepest networks with care. There the squares of one network differ from those
-# of the next by large factors (printed above the table). A few large ones make the mean; a sample
-# that lacks them gives a mean that is too small, with an interval that is too narrow. And at 95 %,
-# about one row in twenty misses by chance, here and below.
+# Read the rows of the deepest networks with care. There the squares of one network differ from
+# those of the next by large factors (printed above the table). A few large ones make the mean; a
+# sample that lacks them gives a mean that is too small, with an interval that is too narrow. And at
+# 95 %, about one row in twenty misses by chance, here and below.
 #
 # On the logarithmic scale the default network lies on a straight line: each layer costs a factor.
 
