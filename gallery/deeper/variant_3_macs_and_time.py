@@ -75,7 +75,7 @@ Comparison("MACs, formula minus PyTorch's counter", 0, differences, variant=3, k
 # shortest of many runs. Guess first: which layer has most parameters, and which takes most time?
 
 split = load_data("digits", seed=0)
-REPEATS = 10 if quick_tier() else 40
+REPEATS = 5 if quick_tier() else 40
 
 
 def shortest(layer, x):
@@ -118,8 +118,9 @@ shares = {
 for values in shares.values():
     values.append(100 - sum(values))
 names = ["conv1", "conv2", "1x1", "conv3", "the rest"]
-for kind, values in shares.items():
-    print(f"{kind:10} " + ", ".join(f"{n} {v:.0f} %" for n, v in zip(names, values, strict=True)))
+print("share [%] " + "".join(f"{kind:>11}" for kind in shares))
+for name, *row in zip(names, *shares.values(), strict=True):
+    print(f"{name:10}" + "".join(f"{value:11.0f}" for value in row))
 
 # %%
 # One group of bars for each layer:
@@ -206,7 +207,7 @@ def bottleneck_share(kernel, r):
 
 
 normal, uniform = [], []
-for seed in seeds(20, 10):
+for seed in seeds(20, 5):
     with seeded(seed):
         uniform.append(nn.Conv2d(64, 64, 3).weight)
         normal.append(nn.init.kaiming_normal_(torch.empty(64, 64, 3, 3)))
@@ -230,7 +231,7 @@ Comparisons([
 # In the case "separable" both large 3x3 layers are split, and the bottleneck stays.
 
 SEEDS = seeds(3, 2)
-EPOCHS = 3 if quick_tier() else 10
+EPOCHS = 2 if quick_tier() else 10
 runs = {name: [] for name in NETWORKS}
 for seed in SEEDS:
     digits = load_data("digits", seed=seed)
@@ -254,9 +255,11 @@ for name in ("1x1", "separable"):
     pairs = list(zip(runs["direct"], runs[name], strict=True))
     factors["time"][name] = estimate([one[2] / two[2] for one, two in pairs])
     change = estimate([two[1] - one[1] for one, two in pairs])
-    print(f"{name}: {mine.total_parameters:,} parameters, accuracy {change.format('points')}")
-    print(f"  parameters / {factors['parameters'][name]:.2f}, MACs / {factors['MACs'][name]:.2f}, "
-          f"training time / {factors['time'][name].format()}")  # fmt: skip
+    print(f"{name}: {mine.total_parameters:,} parameters")
+    print(f"  accuracy {change.format('points')}")
+    print(f"  parameters / {factors['parameters'][name]:.2f}")
+    print(f"  MACs / {factors['MACs'][name]:.2f}")
+    print(f"  training time / {factors['time'][name].format()}")
 
 # %%
 # And what would each split keep of the *trained* direct kernel?
