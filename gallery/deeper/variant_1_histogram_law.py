@@ -173,8 +173,8 @@ def draw_gap(seed, channels=64, k=1.0):
 
 inputs = {"photograph": image[0], "noise": noise[0]}
 laws = {name: predict_gap(x) for name, x in inputs.items()}
-drawn = {name: law.sample(100_000).numpy() for name, law in laws.items()}
-base = np.array([draw_gap(seed) for seed in seeds(500, 50)])  # (seeds, inputs, channels)
+drawn = {name: law.sample(400_000).numpy() for name, law in laws.items()}
+base = np.array([draw_gap(seed) for seed in seeds(500, 40)])  # (seeds, inputs, channels)
 runs = dict(zip(inputs, base.swapaxes(0, 1), strict=True))
 
 # %%
