@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 
-from scipy import integrate, optimize
+import scipy
 
 from seminar.arithmetic import conv_parameters
 
@@ -128,9 +128,9 @@ def predict_kept_share(rank: int, rows: int, columns: int) -> float:
         def density(t: float) -> float:
             return math.sin(t) ** 2 / (1 + y + 2 * math.sqrt(y) * math.cos(t))
 
-        return 2 / math.pi * float(integrate.quad(density, 0, theta)[0])
+        return 2 / math.pi * float(scipy.integrate.quad(density, 0, theta)[0])
 
-    theta = float(optimize.brentq(lambda t: counted(t) - rank / columns, 0, math.pi))
+    theta = float(scipy.optimize.brentq(lambda t: counted(t) - rank / columns, 0, math.pi))
     return (theta - math.sin(theta) * math.cos(theta)) / math.pi
 
 

@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import integrate
-from scipy.special import ndtr
+import scipy
 
 __all__ = [
     "Moments",
@@ -108,7 +107,9 @@ def predict_max_against(value: float, count: int) -> float:
     require_count(count, "count")
     if not math.isfinite(value):
         raise ValueError(f"value (={value}) must be finite; use a large number for a limit")
-    return value * float(ndtr(value)) ** count + _quad(lambda x: x * _density(x, count), value)
+    return value * float(scipy.special.ndtr(value)) ** count + _quad(
+        lambda x: x * _density(x, count), value
+    )
 
 
 def predict_shift_change(kernel_size: int, *, kind: str = "max", shift: int = 1) -> float:
@@ -231,14 +232,14 @@ def _pair_term(matrix: Array, i: int, j: int) -> Array:
 def _density(x: float, count: int) -> float:
     """Density of the largest of ``count`` standard normals."""
     normal = math.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-    return count * normal * float(ndtr(x)) ** (count - 1)
+    return count * normal * float(scipy.special.ndtr(x)) ** (count - 1)
 
 
 def _quad(function: Callable[[float], float], low: float) -> float:
     """Integrate from ``low`` on; the density of a maximum is below 1e-20 outside of 10 sigma."""
     if low >= FAR:
         return 0.0
-    value, _ = integrate.quad(function, max(low, -FAR), FAR, epsabs=1e-12, limit=200)
+    value, _ = scipy.integrate.quad(function, max(low, -FAR), FAR, epsabs=1e-12, limit=200)
     return float(value)
 
 

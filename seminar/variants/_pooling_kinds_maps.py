@@ -7,7 +7,7 @@ References:
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import convolve2d
+import scipy
 from torch import Tensor
 
 from seminar.variants._pooling_kinds_laws import Array, require_count
@@ -96,7 +96,10 @@ def predict_filtered_average(weight: Tensor, size: int) -> Array:
     _require_filters(weight)
     require_count(size, "size")
     ones = np.ones((size, size))
-    reach = [[convolve2d(ones, taps) for taps in one] for one in weight.detach().double().numpy()]
+    reach = [
+        [scipy.signal.convolve2d(ones, taps) for taps in one]
+        for one in weight.detach().double().numpy()
+    ]
     variance: Array = np.square(reach).sum(axis=(1, 2, 3)) / float(size) ** 4
     return variance
 

@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+import scipy
 
 from seminar.variants._pooling_kinds_laws import Array, predict_correlated_max, require_count
 
@@ -102,6 +102,7 @@ def _second_moments(noise: float, bias: float) -> tuple[float, float]:
     """
     x = np.linspace(-9, 9, 6001)
     shift = np.linspace(-8, 8, 401)
+    norm = scipy.stats.norm  # scipy loads a subpackage on first use: a check does without it
     density = 4 * norm.pdf(x) * norm.cdf(x) ** 3 * (x[1] - x[0])
     weight = norm.pdf(shift) * (shift[1] - shift[0])
     pooled = np.maximum(0, math.sqrt(bias) * shift[:, None] + math.sqrt(noise) * x)

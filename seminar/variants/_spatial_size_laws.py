@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import scipy
 import torch
 import torch.nn.functional as F
-from scipy import integrate, stats
 from torch import Tensor
 
 from seminar._checks import whole_number
@@ -138,8 +138,8 @@ def mean_square_of_largest(count: int) -> float:
         ValueError: If ``count`` is not a positive whole number.
     """
     whole_number(count, "count", 1)
-    normal = stats.norm
-    value, _ = integrate.quad(
+    normal = scipy.stats.norm
+    value, _ = scipy.integrate.quad(
         lambda x: x * x * count * normal.pdf(x) * normal.cdf(x) ** (count - 1), 0, 12
     )
     return float(value)
