@@ -318,7 +318,7 @@ ACCEPTED = {
     "flipped": flatten(lambda x, out: out(x.flip(3).flatten(1))),
     "smoothed_map": flatten(lambda x, out: out(F.avg_pool2d(x, 3, 1, 1).flatten(1))),
     "scaled_logits": flatten(
-        lambda x, out: out(x.flatten(1)) / (1 + F.max_pool2d(x, 3, 1, 1).square().mean())
+        lambda x, out: F.max_pool2d(x, 3, 1, 1).square().mean() * out(x.flatten(1))
     ),
     "mean": gap(lambda x, out: out(x.mean((2, 3)))),
     "sum_divided": gap(lambda x, out: out(x.sum((2, 3)) / 64)),

@@ -394,6 +394,7 @@ HOLDING = {
     "one-image-at-a-time": (One(lambda c, x: torch.stack([c(image) for image in x])), 18),
     "interpolated": (One(lambda c, x: c(F.interpolate(x, scale_factor=2.0))), 9),
     "repeated-by-a-broadcast": (One(lambda c, x: c(x.expand(-1, -1, 18, 18))), 1),
+    "broadcast-by-a-sum": (One(lambda c, x: c(x + torch.zeros(18, 18))), 1),
     "cropped-by-negative-padding": (One(lambda c, x: c(F.pad(x, (-1,) * 4))), 20),
     "padded-afterwards": (One(lambda c, x: F.pad(c(x), (1,) * 4)), 16),
     "padded-before-a-pooling-that-shrinks": (
