@@ -200,7 +200,7 @@ for name, case in CASES.items():
 # mean is a quotient of roots of mean squares, so that there is an interval.
 
 CASES["PyTorch's default"] = {"first_gain": None}
-SEEDS, DEEP_SEEDS = seeds(full=200, quick=16), seeds(full=60, quick=8)
+SEEDS, DEEP_SEEDS = seeds(full=140, quick=16), seeds(full=40, quick=8)
 
 
 def weight_squares(case, which, first=0, **settings):
@@ -283,7 +283,7 @@ Answer(f"Not from depth alone. The weight gradient of layer 2, divided by that o
 # :math:`t`, contains the output, which depends on the weights:
 
 for name in ("our network", "PyTorch's default"):
-    found = weight_squares(CASES[name], SEEDS, loss="MSE")
+    found = weight_squares(CASES[name], DEEP_SEEDS, loss="MSE")
     print(compare(f"{name}, MSE", laws[name], found))
 
 # %%

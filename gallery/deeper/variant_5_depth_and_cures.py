@@ -43,7 +43,7 @@ use_style()
 # Each case gets seeds of its own. All weights are normal with a gain on He's standard deviation, or
 # PyTorch's default.
 
-SEEDS = seeds(full=40, quick=4)
+SEEDS = seeds(full=24, quick=4)
 CASES = {
     "default, biases": {"first_gain": None},
     "default, no biases": {"first_gain": None, "bias": False},
@@ -124,7 +124,7 @@ Comparisons(rows)
 # a factor of :math:`\sqrt 6` per layer. We compare layer 2 with the last one:
 
 DEPTHS = (6, 12, 24, 48)
-DEPTH_SEEDS = seeds(full=24, quick=4)
+DEPTH_SEEDS = seeds(full=16, quick=4)
 chosen = "default, biases", "default, no biases"
 ratios, rows = {}, []
 for k, name in enumerate(chosen):
@@ -188,7 +188,7 @@ plt.show()
 
 NORM = {"first_gain": 1.0, "depth": 16, "batch_norm": True}
 BATCHES = (2, 4, 8, 16)
-NORM_SEEDS = seeds(full=20, quick=3)
+NORM_SEEDS = seeds(full=12, quick=3)
 
 
 def normed(seed, padding_mode):

@@ -48,7 +48,7 @@ use_style()
 # weights are He's, do all metrics agree? The columns are our network, gains 1, and gains that rise
 # from 1/10 to 10 instead of falling.
 
-SEEDS = seeds(full=100, quick=8)
+SEEDS = seeds(full=60, quick=8)
 CASES = {
     "our network": {},
     "gains 1": {"first_gain": 1.0},
@@ -218,7 +218,7 @@ plt.show()
 # noise it starts at zero. ``predict_output_coherence`` takes six such steps. The law is the limit
 # of many channels; we have 64 and allow for a twentieth of it.
 
-COHERENCE_SEEDS = seeds(full=80, quick=10)
+COHERENCE_SEEDS = seeds(full=48, quick=10)
 coherence = {
     loss: np.array([measure_coherence(build(s, first_gain=1.0), s, loss=loss)
                     for s in (300_000 + number for number in COHERENCE_SEEDS)])
