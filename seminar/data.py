@@ -126,7 +126,7 @@ def load_data(
     how well a network reads *these* hands, and is kinder than reading a stranger's would be.
 
     Args:
-        source: Where the images are:
+        source: Where the images are, black being 0 and the labels counting from 0:
 
             - ``"digits"``: scikit-learn's handwritten digits, 8×8 px (no download);
             - ``"mnist5k"``: 5,000 images of MNIST, 28×28 px (the extra ``mnist``);
@@ -138,7 +138,6 @@ def load_data(
             - a dataset object with ``len(source)`` and ``source[i] == (image, label)``, as
               torchvision's are: PIL images, arrays, or tensors ``(C, H, W)``.
 
-            Black must be 0 and labels must count from 0.
         seed: Seed of the split; other seeds give other training sets.
         train_fraction: Share of the images to train on, between 0 and 1, equal in every class.
             None keeps a source's own split (``x_train`` and so on, CIFAR-10), and takes 0.3 where

@@ -276,7 +276,10 @@ def gallery_app(project):
     config = SimpleNamespace(
         sphinx_gallery_conf=conf,
         gallery_stale_package="lib",
+        gallery_stale_files=[],
+        gallery_stale_data=[],
         gallery_stale_libraries=["numpy"],
+        gallery_stale_environment=["SEMINAR_QUICK"],
         gallery_stale_outputs=[".record.json"],
     )
     return SimpleNamespace(srcdir=project / "docs", outdir=project / "html", config=config)

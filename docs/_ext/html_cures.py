@@ -20,6 +20,8 @@ _GRID = re.compile(
     re.DOTALL,
 )
 
+_TAGS = re.compile(r"\.\. raw:: html\n\n\s+<div id='sg-tag-list'[^\n]*</div>\n+")
+
 
 def make_focusable(body: str) -> str:
     """Return the HTML with scrolling boxes in the tab order."""
@@ -42,11 +44,12 @@ def make_addressable(body: str) -> str:
 
 
 def replace_grids(source: str, *, deeper: bool) -> str:
-    """Return the index of a gallery with our cards in the place of sphinx-gallery's grids.
+    """Return the index of a gallery with our cards in the place of sphinx-gallery's grids and tags.
 
     The first grid of the gallery's own index holds the variants' pages; every other one, and that
     of the index of ``deeper``, holds pages that go deeper.
     """
+    source = _TAGS.sub("", source)
     if not deeper:
         source = _GRID.sub(".. variant-cards::\n\n", source, count=1)
     return _GRID.sub(".. variant-cards::\n   :deeper:\n\n", source)

@@ -20,6 +20,8 @@ __all__ = [
     "random_data",
 ]
 
+Array = npt.NDArray[np.float64]
+
 _DATA = 10**6  # added to the seed, so that data and weights come from different generators
 
 #: Losses of an output ``y`` and noise ``r`` of its shape. ``"noise"`` is the noise loss
@@ -43,9 +45,9 @@ class LayerSquares:
         weights: Of the weight gradient.
     """
 
-    signals: npt.NDArray[np.float64]
-    outputs: npt.NDArray[np.float64]
-    weights: npt.NDArray[np.float64]
+    signals: Array
+    outputs: Array
+    weights: Array
 
 
 def random_data(
@@ -74,7 +76,7 @@ def measure_layers(
     Args:
         network: Maps ``(batch, 3, 32, 32)`` to ``(batch, 64, 8, 8)``; its ``.grad`` stay untouched.
         seed: Seed of the data.
-        loss: Name of the loss in :data:`LOSSES`.
+        loss: Name of the loss in ``LOSSES``.
         batch: Number of images.
 
     Returns:
@@ -94,7 +96,7 @@ def measure_networks(
     Args:
         make: Returns the network of a seed.
         which: The seeds.
-        loss: Name of the loss in :data:`LOSSES`.
+        loss: Name of the loss in ``LOSSES``.
         batch: Number of images.
 
     Returns:
@@ -117,7 +119,7 @@ def identity_gap(network: nn.Module, seed: int, *, loss: str = "noise", batch: i
     Args:
         network: Convolutions in the order in which they run, with ReLUs between them.
         seed: Seed of the data.
-        loss: Name of the loss in :data:`LOSSES`.
+        loss: Name of the loss in ``LOSSES``.
         batch: Number of images.
 
     Returns:
@@ -144,7 +146,7 @@ def identity_gap(network: nn.Module, seed: int, *, loss: str = "noise", batch: i
 
 def measure_coherence(
     network: nn.Module, seed: int, *, loss: str = "noise", batch: int = 4
-) -> npt.NDArray[np.float64]:
+) -> Array:
     r"""Return how much the positions of a map agree on the weight gradient, layer by layer.
 
     The gradient is a sum over images and positions, :math:`\sum_a \delta_a x_a`, with the
@@ -153,9 +155,9 @@ def measure_coherence(
     have random signs, and the number of terms where they are equal.
 
     Args:
-        network: A network of 3x3 convolutions with padding 1, as :func:`build` makes them.
+        network: A network of 3x3 convolutions with padding 1, as ``build`` makes them.
         seed: Seed of the data.
-        loss: Name of the loss in :data:`LOSSES`.
+        loss: Name of the loss in ``LOSSES``.
         batch: Number of images.
 
     Returns:
@@ -168,7 +170,7 @@ def measure_coherence(
         stride = x.shape[-1] // delta.shape[-1]
         seen = nn.functional.conv2d(energy, energy.new_ones(1, 1, 3, 3), stride=stride, padding=1)
         alone.append(float((seen[:, 0] * delta.double().square().sum(1)).sum()))
-    coherence: npt.NDArray[np.float64] = _squares(weights) / np.array(alone)
+    coherence: Array = _squares(weights) / np.array(alone)
     return coherence
 
 
@@ -195,5 +197,5 @@ def _backward(
     return signals, gradients[: len(calls)], gradients[len(calls) :]
 
 
-def _squares(tensors: Sequence[Tensor]) -> npt.NDArray[np.float64]:
+def _squares(tensors: Sequence[Tensor]) -> Array:
     return np.array([float(tensor.detach().double().square().sum()) for tensor in tensors])

@@ -21,16 +21,13 @@ TAPS = 9  # of a 3x3 filter
 
 
 class FeatureMeans(NamedTuple):
-    """Means over networks and white noise, in the input's standard deviations.
+    """Means over networks and white noise, in the input's standard deviations."""
 
-    Attributes:
-        average: Mean of the feature maps, which global average pooling keeps.
-        largest: Mean of their 2x2 max pooling.
-        correlation: Correlation of the numbers of one window before the second ReLU.
-    """
-
+    #: Mean of the feature maps, which global average pooling keeps.
     average: float
+    #: Mean of their 2x2 max pooling.
     largest: float
+    #: Correlation of the numbers of one window before the second ReLU.
     correlation: float
 
     @property
