@@ -1,17 +1,23 @@
 """Re-run exactly the gallery pages that changed, and leave nothing of deleted ones behind.
 
-sphinx-gallery re-runs a script when its own text changed. This extension also looks at the
-first-party modules that the script imports (transitively, also inside functions), at the tier
-(``SEMINAR_QUICK``) and at the versions of the libraries behind the numbers::
+sphinx-gallery re-runs a script when its own text changed. This extension also looks at the modules
+of your package that the script imports (transitively, also inside functions), at data, at versions
+of libraries and at environment variables. It needs only ``import_closure`` beside it. Paths are
+from the folder that holds ``docs/``; every setting may be left out::
 
-    gallery_stale_package = "seminar"            # folder beside docs/
-    gallery_stale_libraries = ["numpy", "torch"]
+    gallery_stale_package = "src/mylib"          # the package's folder
+    gallery_stale_files = ["docs/_ext/scraper.py"]   # every page depends on these
+    gallery_stale_data = ["data/*.csv"]          # a page depends on those that its script or
+                                                 # a module that it imports names
+    gallery_stale_libraries = ["numpy", "torch"]     # by version
+    gallery_stale_environment = ["FAST"]         # unset, empty and 0 are the same
     gallery_stale_outputs = [".record.json"]     # files without which a page is re-run
 
-Before sphinx-gallery runs, a changed page loses its ``.md5``, which makes sphinx-gallery run it;
-after it, a page that succeeded gets a ``.stamp``. A page that failed gets none, so it can never
-turn green by itself. Re-run pages are reported as outdated, so that their images are copied anew,
-and what a deleted script left behind is removed, from the sources and from the built site.
+Before sphinx-gallery runs, a changed page loses its ``.md5``, which makes sphinx-gallery run it,
+and the log says what changed; after it, a page that succeeded gets a ``.stamp``. A page that failed
+gets none, so it can never turn green by itself. Re-run pages are reported as outdated, so that
+their images are copied anew, and what a deleted script left behind is removed, from the sources and
+from the built site. Scripts need different names, also in different folders.
 """
 
 from __future__ import annotations
@@ -19,6 +25,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -30,63 +37,82 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
-GENERATED = (".py", ".rst", ".ipynb", ".zip", ".py.md5", ".stamp", ".record.json")
+GENERATED = (".py", ".rst", ".ipynb", ".zip", ".py.md5", ".stamp")
 GENERATED += (".codeobj.json", ".py.codeobj.json", ".cost.json", ".py.cost.json")
+SETTINGS = ("files", "data", "libraries", "environment", "outputs")
 
 
 class StaleGallery:
-    """The state of one build: which pages are to be run, and their digests."""
+    """The state of one build: which pages are to be run, and what each depends on."""
 
     def __init__(self) -> None:
-        self.digests: dict[Path, str] = {}
+        self.facts: dict[Path, str] = {}
         self.rerun: set[str] = set()
 
     def before(self, app: Sphinx) -> None:
         """Make sphinx-gallery run what changed, and clean up after deleted scripts."""
-        extensions = [
-            Path(__file__).with_name(f"gallery_{name}.py") for name in ("figures", "reset")
-        ]
         for script, copy in _pages(app):
-            digest = page_digest(app, script, extensions)
-            self.digests[copy] = digest
-            stamp = copy.with_suffix(".stamp")
-            current = stamp.is_file() and stamp.read_text(encoding="utf-8") == digest
-            if not (current and _is_complete(app, copy)):
+            self.facts[copy] = facts = "\n".join(page_facts(app, script))
+            changes = _changes(app, copy, facts)
+            if changes:
+                name = copy.relative_to(app.srcdir).with_suffix("").as_posix()
+                logger.info("%s is to be run: %s", name, changes)
                 copy.with_suffix(".py.md5").unlink(missing_ok=True)
-                stamp.unlink(missing_ok=True)
-                self.rerun.add(copy.relative_to(app.srcdir).with_suffix("").as_posix())
+                copy.with_suffix(".stamp").unlink(missing_ok=True)
+                self.rerun.add(name)
         for orphan in _orphans(app):
-            remove_page(Path(app.srcdir), Path(app.outdir), orphan)
+            outputs = app.config.gallery_stale_outputs
+            remove_page(Path(app.srcdir), Path(app.outdir), orphan, outputs)
 
     def after(self, app: Sphinx) -> None:
         """Stamp the pages that ran; a page that failed has no ``.md5`` and gets no stamp."""
-        for copy, digest in self.digests.items():
+        for copy, facts in self.facts.items():
             if copy.with_suffix(".py.md5").is_file():
-                copy.with_suffix(".stamp").write_text(digest, encoding="utf-8")
+                copy.with_suffix(".stamp").write_text(facts, encoding="utf-8")
 
     def outdated(self, app: Sphinx, env: Any, added: set[str], *rest: set[str]) -> list[str]:
         """Return the pages that were run, so that they are read and their images copied again."""
         return sorted(name for name in self.rerun if name in env.found_docs and name not in added)
 
 
-def page_digest(app: Sphinx, script: Path, extensions: list[Path]) -> str:
-    """Return the digest of everything that the numbers and figures of one page depend on."""
-    package = Path(app.srcdir).parent / app.config.gallery_stale_package
-    digest = hashlib.sha256()
-    for path in [script, *extensions, *sorted(import_closure(script, package))]:
-        digest.update(
-            path.name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n") + b"\0"
-        )
-    facts = [f"{name} {version(name)}" for name in app.config.gallery_stale_libraries]
-    facts += [f"python {platform.python_version()}"]
-    facts += [f"quick {os.environ.get('SEMINAR_QUICK', '0') not in {'', '0'}}"]
-    digest.update("\n".join(facts).encode())
-    return digest.hexdigest()
+def page_facts(app: Sphinx, script: Path) -> list[str]:
+    """Return a line for each thing that the numbers and figures of one page depend on."""
+    config, root = app.config, Path(app.srcdir).resolve().parent
+    package = config.gallery_stale_package
+    sources = [script, *(import_closure(script, root / package) if package else ())]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    files = [*sources, *_matching(root, config.gallery_stale_files)]
+    files += [path for path in _matching(root, config.gallery_stale_data) if path.name in text]
+    facts = [f"{_digest(path)} {Path(os.path.relpath(path, root)).as_posix()}" for path in files]
+    facts += [f"{version(name)} {name}" for name in config.gallery_stale_libraries]
+    facts += [f"{_variable(name)} {name}" for name in config.gallery_stale_environment]
+    return [*sorted(facts), f"{platform.python_version()} Python"]
 
 
-def _is_complete(app: Sphinx, copy: Path) -> bool:
+def _matching(root: Path, patterns: list[str]) -> list[Path]:
+    return [path for pattern in patterns for path in root.glob(pattern) if path.is_file()]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
+def _variable(name: str) -> str:
+    value = os.environ.get(name, "")
+    return "" if value == "0" else value
+
+
+def _changes(app: Sphinx, copy: Path, facts: str) -> str:
+    """Return why a page is to be run again, or nothing."""
+    stamp = copy.with_suffix(".stamp")
+    if not stamp.is_file():
+        return "no run of it has succeeded yet"
+    old, new = (set(text.splitlines()) for text in (stamp.read_text(encoding="utf-8"), facts))
+    if old != new:
+        return ", ".join(sorted({line.partition(" ")[2] for line in old ^ new})) + " changed"
     needed = [".py.md5", ".rst", *app.config.gallery_stale_outputs]
-    return all(copy.with_suffix(suffix).is_file() for suffix in needed)
+    lost = [suffix for suffix in needed if not copy.with_suffix(suffix).is_file()]
+    return " and ".join(lost) + " is missing" if lost else ""
 
 
 def _folders(app: Sphinx) -> Iterator[tuple[Path, Path]]:
@@ -96,9 +122,13 @@ def _folders(app: Sphinx) -> Iterator[tuple[Path, Path]]:
 
 
 def _pages(app: Sphinx) -> Iterator[tuple[Path, Path]]:
-    for source, target in _folders(app):
+    """Yield each script that sphinx-gallery runs, and its generated copy."""
+    conf = app.config.sphinx_gallery_conf
+    pattern, ignored = conf.get("filename_pattern", ""), conf.get("ignore_pattern", "^$")
+    for source, target in _folders(app) if conf.get("plot_gallery", True) else ():
         for script in sorted(source.rglob("*.py")):
-            yield script, target / script.relative_to(source)
+            if re.search(pattern, str(script)) and not re.search(ignored, str(script)):
+                yield script, target / script.relative_to(source)
 
 
 def _orphans(app: Sphinx) -> Iterator[Path]:
@@ -108,15 +138,15 @@ def _orphans(app: Sphinx) -> Iterator[Path]:
                 yield copy
 
 
-def remove_page(source: Path, output: Path, copy: Path) -> None:
+def remove_page(source: Path, output: Path, copy: Path, outputs: list[str]) -> None:
     """Remove a page and its images from the generated sources and from the built site."""
     logger.info("removing the page of the deleted script %s", copy.name)
     doc = copy.relative_to(source)
-    images = [f"sphx_glr_{copy.stem}_[0-9]*", f"sphx_glr_{copy.stem}_thumb*"]
-    leftovers = [copy.with_suffix(suffix) for suffix in GENERATED]
+    images = [f"sphx_glr_{copy.stem}_[0-9]*", f"sphx_glr_{copy.stem}_thumb*", f"{copy.stem}_card*"]
+    leftovers = [copy.with_suffix(suffix) for suffix in (*GENERATED, *outputs)]
     leftovers += [hit for pattern in images for hit in (copy.parent / "images").rglob(pattern)]
-    leftovers += [copy.parent / "images" / f"{copy.stem}_card.png"]
     leftovers += [output / doc.with_suffix(suffix) for suffix in (".html", ".md")]
+    leftovers += [output / "_sources" / doc.with_suffix(".rst.txt")]
     leftovers += [hit for pattern in images for hit in (output / "_images").glob(pattern)]
     for path in leftovers:
         path.unlink(missing_ok=True)
@@ -127,8 +157,8 @@ def remove_page(source: Path, output: Path, copy: Path) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the handlers before and after sphinx-gallery, which runs at priority 500."""
     app.add_config_value("gallery_stale_package", "", "")
-    app.add_config_value("gallery_stale_libraries", [], "")
-    app.add_config_value("gallery_stale_outputs", [], "")
+    for name in SETTINGS:
+        app.add_config_value(f"gallery_stale_{name}", [], "")
     state = StaleGallery()
     app.connect("builder-inited", state.before, priority=400)
     app.connect("builder-inited", state.after, priority=600)
