@@ -45,6 +45,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     # ours
     "build_facts",
+    "build_report",
     "figure_script",
     "fold_answers",
     "fold_code",
@@ -112,7 +113,13 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "nested_sections": True,
     "image_scrapers": ("gallery_figures.scraper",),
-    "reset_modules": ("matplotlib", "gallery_reset.reset_torch", "gallery_records.reset"),
+    "reset_modules": (
+        "gallery_costs.stop",
+        "matplotlib",
+        "gallery_reset.reset_torch",
+        "gallery_records.reset",
+        "gallery_costs.start",
+    ),
     "reset_modules_order": "both",
     "capture_repr": ("_repr_html_",),
     "doc_module": ("seminar",),
@@ -134,7 +141,9 @@ sphinx_gallery_conf = {
 }
 gallery_stale_package = figure_script_package = "seminar"
 gallery_stale_libraries = ["matplotlib", "numpy", "scikit-learn", "scipy", "torch"]
-gallery_stale_outputs = [".record.json"]
+gallery_stale_files = ["docs/_ext/gallery_figures.py", "docs/_ext/gallery_reset.py"]
+gallery_stale_environment = ["SEMINAR_QUICK"]
+gallery_stale_outputs = [".record.json", ".spent.json"]
 
 # -- HTML --------------------------------------------------------------------------------------
 
@@ -145,6 +154,7 @@ html_css_files = ["custom.css"]
 html_favicon = "_static/favicon.svg"
 templates_path = ["_templates"]
 html_copy_source = False
+html_domain_indices = False  # the API reference lists the modules
 html_scaled_image_link = False
 html_show_sourcelink = False
 html_show_search_summary = False  # it fetches every hit, which fails from the file system
