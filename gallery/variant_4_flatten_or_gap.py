@@ -214,7 +214,7 @@ Comparisons(
 
 QUICK = quick_tier()  # the quick tier trains on fewer images, in smaller batches
 SEEDS, IMAGES, BATCH = seeds(full=3, quick=2), 0.15 if QUICK else 0.3, 32 if QUICK else 64
-CASES = {"plain": (False, 1e-2, 4 if QUICK else 16), "BatchNorm": (True, 3e-3, 3 if QUICK else 6)}
+CASES = {"plain": (False, 1e-2, 3 if QUICK else 16), "BatchNorm": (True, 3e-3, 2 if QUICK else 6)}
 splits = {seed: load_data(seed=seed, train_fraction=IMAGES) for seed in SEEDS}
 nets, course = {}, {}
 for key in product(CASES, HEADS, SEEDS):

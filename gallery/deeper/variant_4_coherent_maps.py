@@ -118,7 +118,7 @@ Comparisons([
 split = load_data("digits", seed=0)
 batch, labels = split.train_images[:64], split.train_labels[:64]
 pushes = {}
-for head, seed in product(HEADS, seeds(full=20, quick=8)):
+for head, seed in product(HEADS, seeds(full=20, quick=5)):
     net = build(seed, head=head)
     maps = net.features(batch).detach().requires_grad_()
     loss = torch.nn.functional.cross_entropy(net.classifier(net.to_vector(maps)), labels)
@@ -178,7 +178,7 @@ for head, seed in product(HEADS, SEEDS):
         if when == "after":
             train(net, here, epochs=2 if QUICK else 6, lr=3e-3, batch_size=BATCH,
                   schedule="one_cycle", seed=seed)  # fmt: skip
-        for part, few in (("train", here.train_images), ("test", here.test_images[::4])):
+        for part, few in (("train", here.train_images), ("test", here.test_images[::6])):
             with torch.no_grad():
                 maps = net.eval().features(few)
             rho[head, when, part, seed] = spatial_correlation(maps)
