@@ -131,7 +131,8 @@ Comparison("accuracy that GAP loses at a shift of 2 px", 0.0, kept["gap"][:, 0] 
            4, unit="points", tolerance=2, reason="zero padding at the border")  # fmt: skip
 
 # %%
-# Both heads, at all shifts:
+# If the interval excludes 0, the loss is real, and the border is what the argument left out. Both
+# heads, at all shifts:
 
 lines = {head: [estimate(column) for column in kept[head].T] for head in HEADS}
 fig, ax = plt.subplots()
