@@ -426,6 +426,10 @@ def test_cells_that_only_prepare_or_draw_are_folded(code, summary):
     assert fold_code.reason_to_fold(code) == summary
 
 
+def test_comments_for_the_formatter_are_left_out():
+    assert fold_code.FORMATTER.sub("", "x = [1]  # fmt: skip\ny = 2") == "x = [1]\ny = 2"
+
+
 # -- local_inventories ---------------------------------------------------------------------------
 
 

@@ -2,18 +2,22 @@
 
 A cell that ends a figure with ``plt.show()`` is drawing, one that consists of imports (and
 settings) is preparation, one that ends in ``Answer(...)`` formats a sentence. Their output stays
-open. The notebook and the script keep every cell as it is.
+open. Comments for the formatter (``# fmt: skip``) are left out. The notebook and the script keep
+every cell as it is.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any
 
 from docutils import nodes
 from fold_answers import folded, folded_summary
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
+
+FORMATTER = re.compile(r"[ \t]*# fmt: (?:skip|off|on)$", re.MULTILINE)
 
 
 class FoldCode(SphinxTransform):
@@ -32,6 +36,8 @@ class FoldCode(SphinxTransform):
             if node.get("language", "").lower() == "python"
         ]
         for number, cell in enumerate(cells, 1):
+            cell[:] = [nodes.Text(FORMATTER.sub("", cell.astext()))]
+            cell.rawsource = cell.astext()
             summary = reason_to_fold(cell.astext())
             if summary:
                 identifier = nodes.make_id(f"code-cell-{number}")
