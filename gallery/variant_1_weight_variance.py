@@ -10,8 +10,8 @@ We compare the same network with and without the larger variance: first in a pic
 then by two lines of algebra, then over many networks, beside a histogram that is predicted from the
 image alone. At the end we look for what breaks the rule.
 
-Install the package of this site first (see *Run it yourself*). The page runs in well under a minute
-on one CPU core.
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``. The page runs in well under a minute on one CPU core.
 """
 
 # %%
@@ -347,3 +347,4 @@ print(check(VARIANT, mine))
 # ----------
 # - K. He, X. Zhang, S. Ren, J. Sun (2015): Delving Deep into Rectifiers. The variance of weights
 #   that keeps the signal's size through ReLU layers.
+# * Theory: :doc:`Variance through layers </theory/variance>`.

@@ -10,8 +10,8 @@ We compare one network with itself: same weights, same input, padding 0 or 1 in 
 convolution. You will see that both outputs agree number by number except in a ring. Then you
 predict the change of the mean from the size of the map alone, and measure it over many networks.
 
-Install the package of this site first (see *Run it yourself*). Running the page takes under a
-minute on one CPU core.
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``. Running the page takes under a minute on one CPU core.
 """
 
 # %%
@@ -344,3 +344,5 @@ print(f"N = 20: formula {axis**2:.4f}, count {(taps / 25).sqrt().mean():.4f}")
 #   <https://arxiv.org/abs/1603.07285>`__.
 # * Alsallakh, Kokhlikyan, Miglani, Yuan, Reblitz-Richardson (2021), `Mind the Pad: CNNs Can Develop
 #   Blind Spots <https://arxiv.org/abs/2010.02178>`__.
+# * Theory: :doc:`Padding and the border </theory/padding>`.
+# * Theory: :doc:`Convolution arithmetic </theory/convolution>`.

@@ -10,8 +10,8 @@ widths of that layer, train all candidates on handwritten digits, and compare th
 that breaks the limit. Two further pages tell how narrow such a layer may be, and why
 multiplications and seconds do not follow the parameters.
 
-Install the package of this site first (see *Run it yourself*). The page takes about a minute on
-one CPU core.
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``. The page takes about a minute on one CPU core.
 """
 
 # %%
@@ -339,3 +339,4 @@ check(VARIANT, mine, input_shape=(3, 32, 32))
 # - M. Lin, Q. Chen and S. Yan (2013), *Network In Network*: the 1x1 convolution.
 # - D. Lakens (2017), *Equivalence Tests: A Practical Primer for t Tests, Correlations, and
 #   Meta-Analyses*: how to show that two things are equal within a margin.
+# - Theory: :doc:`Parameters and compute </theory/parameters>`.

@@ -9,8 +9,9 @@ Should it? This page says what "variance" means here, derives what averaging doe
 trains both heads on real handwriting. You will see the variance of what enters the last layer
 before, during and after training, and a rule of thumb that holds for untrained networks only.
 
-Install the package of this site first (see *Run it yourself*). The page trains a dozen small
-networks and needs about a minute of one processor core.
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``. The page trains a dozen small networks and needs about a
+minute of one processor core.
 """
 
 # %%
@@ -348,3 +349,4 @@ for name, four in (("neighbours", maps[:, :, 3:5, 3:5]), ("apart", maps[:, :, 2:
 # * Lin, Chen, Yan (2013), `Network In Network <https://arxiv.org/abs/1312.4400>`__: where GAP
 #   comes from.
 # * Ioffe, Szegedy (2015), `Batch Normalization <https://arxiv.org/abs/1502.03167>`__.
+# * Theory: :doc:`Means, maxima and correlation </theory/pooling>`.

@@ -9,8 +9,10 @@ to blame?
 We send one ``backward()`` through networks of convolutions and ReLUs and compare the gradients
 layer by layer. You will see two networks that compute the same function and have different
 gradients, a number that all layers share, and a law that predicts every layer before it is
-measured. Install the package of this site first (see *Run it yourself*). The page runs in well
-under a minute on one CPU core.
+measured.
+
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``. The page runs in well under a minute on one CPU core.
 """
 
 # %%
@@ -348,3 +350,4 @@ print("3.", np.round(np.sqrt(larger / base), 4), "law", round(1.5**5, 4))
 # * He, Zhang, Ren, Sun (2015), `Delving Deep into Rectifiers <https://arxiv.org/abs/1502.01852>`__.
 # * Du, Hu, Lee (2018), `Algorithmic Regularization in Learning Deep Homogeneous Models: Layers are
 #   Automatically Balanced <https://arxiv.org/abs/1806.00900>`__ (the identity).
+# * Theory: :doc:`Gradients and homogeneity </theory/gradients>`.

@@ -10,6 +10,9 @@ This page gives both the same random tensor and predicts what they return before
 gives them the maps of a small network, for noise and for photographs. You will see the maps on one
 scale, their means over many networks, and laws that say what either kind makes of noise. To run it,
 install the package of this site first (see *Run it yourself*); it needs seconds of one core.
+
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``.
 """
 
 # %%
@@ -347,3 +350,4 @@ check(VARIANT, mine)
 # ----------
 # - Boureau, Ponce, LeCun (2010), *A Theoretical Analysis of Feature Pooling in Visual Recognition*.
 # - Lin, Chen, Yan (2013), *Network In Network*, which introduced global average pooling.
+# - Theory: :doc:`Means, maxima and correlation </theory/pooling>`.

@@ -13,6 +13,9 @@ networks.
 
 Read :doc:`what a larger weight variance does <../variant_1_weight_variance>` first. The page runs
 in well under a minute on one CPU core.
+
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``.
 """
 
 # %%
@@ -319,3 +322,4 @@ Answer(
 #   squares from layer to layer.
 # - S. Ioffe, C. Szegedy (2015): Batch Normalization: Accelerating Deep Network Training by Reducing
 #   Internal Covariate Shift.
+# - Theory: :doc:`Variance through layers </theory/variance>`.

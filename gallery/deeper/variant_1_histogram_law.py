@@ -11,6 +11,9 @@ networks differ by luck alone, and how often will a comparison point the wrong w
 
 Read :doc:`what a larger weight variance does <../variant_1_weight_variance>` first. The page runs
 in well under a minute on one CPU core.
+
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``.
 """
 
 # %%
@@ -346,3 +349,4 @@ Answer(
 #   Processes. The covariance of convolutional layers.
 # - B. Hanin (2018): Which Neural Net Architectures Give Rise to Exploding and Vanishing Gradients?
 #   The luck of a draw grows with the sum of 1/n over the layers.
+# - Theory: :doc:`Variance through layers </theory/variance>`.

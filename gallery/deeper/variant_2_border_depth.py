@@ -10,6 +10,9 @@ does the network use a pixel near the edge of the image, with padding and withou
 Both questions have an answer that you can count by hand, before any network runs. We count,
 predict, measure over many networks, and find that a network may pad everything and still ignore
 some pixels altogether.
+
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``.
 """
 
 # %%
@@ -331,3 +334,5 @@ for channels in (1, 2, 3):
 #   Blind Spots <https://arxiv.org/abs/2010.02178>`__.
 # * Islam, Jia, Bruce (2020), `How Much Position Information Do Convolutional Neural Networks
 #   Encode? <https://arxiv.org/abs/2001.08248>`__
+# * Theory: :doc:`Padding and the border </theory/padding>`.
+# * Theory: :doc:`Convolution arithmetic </theory/convolution>`.

@@ -11,6 +11,9 @@ One idea carries through: a value's mean square is the sum of the mean squares u
 time you predict with it before you measure, and once the sign of the effect turns round without any
 change of the formula. Read the variant's page first; it explains taps, paired networks and the
 share of the bias.
+
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``.
 """
 
 # %%
@@ -321,3 +324,5 @@ Answer(f"The sign belongs to input and network: a bright frame gives {frame.form
 #   Blind Spots <https://arxiv.org/abs/2010.02178>`__.
 # * Dumoulin, Visin (2016), `A guide to convolution arithmetic for deep learning
 #   <https://arxiv.org/abs/1603.07285>`__.
+# * Theory: :doc:`Padding and the border </theory/padding>`.
+# * Theory: :doc:`Convolution arithmetic </theory/convolution>`.

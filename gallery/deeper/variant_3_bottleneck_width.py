@@ -11,6 +11,9 @@ them again.
 
 The page continues :doc:`variant 3 <../variant_3_parameter_budget>` and takes less than a minute on
 one CPU core.
+
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``.
 """
 
 from dataclasses import replace
@@ -341,3 +344,4 @@ Comparisons(Comparison(f"silent positions, r = {r}", 100 * budget.predict_silent
 # - G. Gur-Ari, D. Roberts and E. Dyer (2018), *Gradient Descent Happens in a Tiny Subspace*.
 # - V. Papyan, X. Han and D. Donoho (2020), *Prevalence of neural collapse during the terminal phase
 #   of deep learning training*.
+# - Theory: :doc:`Parameters and compute </theory/parameters>`.

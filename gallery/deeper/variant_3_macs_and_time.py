@@ -10,6 +10,9 @@ saves parameters and MACs by a large factor, and ask what it gives up, in theory
 
 The page continues :doc:`variant 3 <../variant_3_parameter_budget>` and takes less than a minute on
 one CPU core.
+
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``.
 """
 
 import time
@@ -319,3 +322,4 @@ Answer(f"Separable layers divide the parameters by {factors['parameters']['separ
 #   analysis*.
 # - Z. Ma (2012), *Accuracy of the Tracy-Widom limits for the extreme eigenvalues in white Wishart
 #   matrices*.
+# - Theory: :doc:`Parameters and compute </theory/parameters>`.

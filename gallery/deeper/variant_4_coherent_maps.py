@@ -9,8 +9,9 @@ before training from the images alone, computes what gradient each head sends in
 what that gradient makes of them, and tests two explanations of the slow start by taking away what
 each of them blames.
 
-Install the package of this site first (see *Run it yourself*). The page trains some twenty small
-networks for a few epochs each, in about a minute of one processor core.
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``. The page trains some twenty small networks for a few epochs
+each, in about a minute of one processor core.
 """
 
 # %%
@@ -347,3 +348,4 @@ Answer(
 # * Novak et al. (2019), `Bayesian Deep Convolutional Networks with Many Channels are Gaussian
 #   Processes <https://arxiv.org/abs/1810.05148>`__.
 # * Ioffe, Szegedy (2015), `Batch Normalization <https://arxiv.org/abs/1502.03167>`__.
+# * Theory: :doc:`Means, maxima and correlation </theory/pooling>`.

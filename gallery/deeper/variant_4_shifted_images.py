@@ -9,8 +9,9 @@ images by one to four pixels and measures the accuracy of both heads; and repair
 in one line. It also asks whether the two heads differ on images that stay where they are, and what
 such a comparison can show.
 
-Install the package of this site first (see *Run it yourself*). The page trains a few small
-networks, in less than a minute of one processor core.
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``. The page trains a few small networks, in less than a minute
+of one processor core.
 """
 
 # %%
@@ -234,3 +235,4 @@ Answer(
 # * Lin, Chen, Yan (2013), `Network In Network <https://arxiv.org/abs/1312.4400>`__.
 # * Kayhan, van Gemert (2020), `On Translation Invariance in CNNs
 #   <https://arxiv.org/abs/2003.07064>`__: what the border gives away.
+# * Theory: :doc:`Means, maxima and correlation </theory/pooling>`.

@@ -9,6 +9,9 @@ Then come the two cures that everybody uses. BatchNorm is said to fix the size o
 will see that gradients then *grow* toward the input, at a rate that depends on the border of the
 image and hardly on the batch. Shortcuts add each layer's output to what came before, and a short
 law tells what that does. It runs in under a minute on one CPU core.
+
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``.
 """
 
 # %%
@@ -292,3 +295,4 @@ Answer(
 #   Normalization <https://arxiv.org/abs/1902.08129>`__.
 # * Cho, Saul (2009), `Kernel Methods for Deep Learning
 #   <https://papers.nips.cc/paper/3628-kernel-methods-for-deep-learning>`__.
+# * Theory: :doc:`Gradients and homogeneity </theory/gradients>`.

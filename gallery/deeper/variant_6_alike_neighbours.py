@@ -10,8 +10,8 @@ This page first changes the size of the window, then the likeness of the numbers
 filters that are chosen, after random filters, and photographs. The last ones break the law, and a
 control with the same correlations but normal numbers shows which assumption fails.
 
-Install the package of this site first (see *Run it yourself*); the page needs seconds of one
-processor core.
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``. The page needs seconds of one processor core.
 """
 
 # %%
@@ -340,3 +340,4 @@ Answer(
 # - Blom (1958), *Statistical Estimates and Transformed Beta-Variables*, for the quantile.
 # - Matthews et al. (2018), *Gaussian Process Behaviour in Wide Deep Neural Networks*, for averages
 #   over random weights.
+# - Theory: :doc:`Means, maxima and correlation </theory/pooling>`.

@@ -9,6 +9,9 @@ which one gets a gradient? And can a pixel count more than its neighbour?
 
 Each question has a law that is derived first, then the measurement with its interval. Install the
 package of this site first (see *Run it yourself*); the page needs seconds of one processor core.
+
+To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``.
 """
 
 # %%
@@ -343,3 +346,4 @@ Answer(
 # ----------
 # - Zhang (2019), *Making Convolutional Networks Shift-Invariant Again*, for pooling and shifts.
 # - Boureau, Ponce, LeCun (2010), *A Theoretical Analysis of Feature Pooling in Visual Recognition*.
+# - Theory: :doc:`Means, maxima and correlation </theory/pooling>`.
