@@ -90,6 +90,23 @@ def site(session: nox.Session) -> None:
     session.run("pytest", "-n", workers, *where, *session.posargs)
 
 
+@nox.session(default=False)
+def downloads(session: nox.Session) -> None:
+    """Run each script and notebook that the site offers, where the package is not installed."""
+    requirements = nox.project.dependency_groups(PYPROJECT, "downloads")
+    session.install("-c", str(CONSTRAINTS), *PYPROJECT["project"]["dependencies"], *requirements)
+    workers = str(min(os.cpu_count() or 1, 4))
+    where = ["tests/downloads", "--site", str(BUILD / "html")]
+    session.run("pytest", "-n", workers, *where, *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(default=False)
+def reproducible(session: nox.Session) -> None:
+    """Build the last commit twice in the quick tier and compare the two sites byte by byte."""
+    install(session, "docs")
+    session.run("python", ".ci/reproducible.py", str(Path(session.create_tmp()) / "builds"))
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style with ruff, the set-up with sp-repo-review and the citation with cffconvert."""

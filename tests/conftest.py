@@ -27,11 +27,11 @@ def root() -> Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take the folder of a built site, for the tests in a browser."""
-    parser.addoption("--site", default="", help="folder of the built site, for tests/site")
+    """Take the folder of a built site, for the tests of its pages and of its downloads."""
+    parser.addoption("--site", default="", help="folder of the built site")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the tests of the built site to those who name one (``nox -s site``)."""
-    inside = collection_path == ROOT / "tests" / "site"
+    """Leave the tests of the built site to those who name one (``nox -s site downloads``)."""
+    inside = collection_path in {ROOT / "tests" / name for name in ("site", "downloads")}
     return True if inside and not config.getoption("--site") else None
