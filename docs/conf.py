@@ -58,6 +58,7 @@ extensions = [
     "markdown_twins",
     "mathml",
     "page_contents",
+    "page_downloads",
     "page_source",
     "result_views",
     "scoreboard",

@@ -632,8 +632,17 @@ def test_archive_has_the_current_files_and_the_wheel_at_a_fixed_time(tmp_path):
     assert gallery_downloads.repacked(tmp_path / "page.zip", tmp_path / "page.whl") == once
     with zipfile.ZipFile(tmp_path / "page.zip") as archive:
         assert sorted(archive.namelist()) == ["page.ipynb", "page.py", "page.whl"]
-        assert archive.read("page.py") == b"new page.py"
+        assert archive.read("page.ipynb") == b"new page.ipynb"
+        first, *_, last = archive.read("page.py").decode().splitlines()
         assert {entry.date_time[0] for entry in archive.infolist()} == {2020}
+    assert (first[:21], last) == ("# This script needs t", "new page.py")
+
+
+def test_script_says_once_how_to_install_the_wheel():
+    once = gallery_downloads.advised(b'"""Title"""\n', "x.whl")
+    assert b"pip install ./x.whl\n" in once
+    assert gallery_downloads.advised(once, "x.whl") == once
+    assert once.endswith(b'"""Title"""\n')
 
 
 def test_wheel_of_the_same_sources_has_the_same_bytes(root, tmp_path):

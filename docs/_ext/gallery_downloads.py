@@ -3,13 +3,12 @@
 ::
 
     gallery_downloads_project = ".."         # the folder with pyproject.toml, from docs/
-    html_baseurl = "https://example.org/"    # optional: the address of the site
 
 Before sphinx-gallery runs, the wheel is built; the site serves it in ``_downloads/wheel``.
 After sphinx-gallery has run, the zips get the wheel and fixed times, so two builds agree; a zip
-that does not change keeps its time, because pages depend on it. Each page lists its downloads under
-its title, and has them in the page context (``downloads``) for the sidebar. ``gallery_notebooks``
-writes the cell that installs the wheel.
+that does not change keeps its time, because pages depend on it. A script begins with the command
+that installs the wheel; ``gallery_notebooks`` writes the cell that does, and ``page_downloads``
+lists them on the page.
 """
 
 from __future__ import annotations
@@ -20,16 +19,17 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from html import escape
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from sphinx.application import Sphinx
 
 SERVED = "_downloads/wheel"
 EPOCH = "1577836800"  # 2020-01-01, where SOURCE_DATE_EPOCH says nothing else
-LABELS = {".py": "Script", ".ipynb": "Notebook", ".zip": "Both, with the package"}
+ADVICE = """\
+# This script needs the package in the wheel that the page's archive holds. Install it by
+#     python -m pip install ./{wheel}
+# and, where its dependencies are installed already, without a network: --no-index --no-deps.
+"""
 
 
 class Downloads:
@@ -57,12 +57,17 @@ class Downloads:
                 os.utime(path, ns=(time, time))
 
     def serve(self, app: Sphinx, failure: Exception | None) -> None:
-        """Copy the wheel to where the notebooks look for it."""
+        """Copy the wheel to where the notebooks look for it, and tell the scripts of it."""
         if failure is None and app.builder.format == "html":
             target = Path(app.outdir, SERVED)
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)
             shutil.copy(self.wheel, target)
+            folders = tuple(app.config.sphinx_gallery_conf["gallery_dirs"])
+            for source, (_, name) in app.env.dlfiles.items():
+                if source.endswith(".py") and source.startswith(folders):
+                    path = Path(app.outdir, "_downloads", name)
+                    path.write_bytes(advised(path.read_bytes(), self.wheel.name))
 
 
 def build_wheel(project: Path, target: Path) -> Path:
@@ -88,37 +93,17 @@ def repacked(archive: Path, wheel: Path) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as new:
         for name, path in files.items():
+            content = path.read_bytes()
             entry = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-            new.writestr(entry, path.read_bytes())
+            new.writestr(entry, advised(content, wheel.name) if path.suffix == ".py" else content)
     return buffer.getvalue()
 
 
-def page_downloads(app: Sphinx, pagename: str) -> list[tuple[str, str]]:
-    """Return label and place in the site of each download of a page, Colab's address last."""
-    served = app.env.dlfiles
-    found = {suffix: served.get(Path(f"{pagename}{suffix}")) for suffix in LABELS}
-    links = [(LABELS[suffix], f"_downloads/{hit[1]}") for suffix, hit in found.items() if hit]
-    if app.config.html_baseurl and found[".ipynb"]:
-        address = f"{app.config.html_baseurl}_downloads/{found['.ipynb'][1]}"
-        where = f"https://colab.research.google.com/#fileId={quote(address, safe='')}"
-        links.append(("Open in Colab", where))
-    return links
-
-
-def _add_to_page(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
-) -> None:
-    pathto = context["pathto"]
-    links = [
-        (label, place if "://" in place else pathto(place, resource=True))
-        for label, place in page_downloads(app, pagename)
-    ]
-    if links and "body" in context:
-        context["downloads"] = links
-        items = "".join(f'<li><a href="{escape(to)}">{escape(what)}</a></li>' for what, to in links)
-        nav = f'<nav class="page-downloads" aria-label="Downloads"><ul>{items}</ul></nav>'
-        context["body"] = context["body"].replace("</h1>", f"</h1>\n{nav}", 1)
+def advised(script: bytes, wheel: str) -> bytes:
+    """Return a script that says at its top how to install the package; doing it twice is once."""
+    advice = ADVICE.format(wheel=wheel).encode()
+    return script if script.startswith(advice) else advice + script
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -128,5 +113,4 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", state.prepare, priority=450)
     app.connect("builder-inited", state.finish, priority=650)
     app.connect("build-finished", state.serve)
-    app.connect("html-page-context", _add_to_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,52 @@
+"""List a gallery page's downloads under its title and, by a template, in the sidebar.
+
+The script, the notebook and the archive that sphinx-gallery offers at a page's end move to its
+top; the page context gets the same list as ``downloads``. Where the site's address is configured,
+the notebook can be opened in Colab too::
+
+    html_baseurl = "https://example.org/"
+"""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sphinx.application import Sphinx
+
+LABELS = {".py": "Script", ".ipynb": "Notebook", ".zip": "Both, with the package"}
+
+
+def page_downloads(app: Sphinx, pagename: str) -> list[tuple[str, str]]:
+    """Return label and place in the site of each download of a page, Colab's address last."""
+    served = app.env.dlfiles
+    found = {suffix: served.get(Path(f"{pagename}{suffix}")) for suffix in LABELS}
+    links = [(LABELS[suffix], f"_downloads/{hit[1]}") for suffix, hit in found.items() if hit]
+    if app.config.html_baseurl and found[".ipynb"]:
+        address = f"{app.config.html_baseurl}_downloads/{found['.ipynb'][1]}"
+        where = f"https://colab.research.google.com/#fileId={quote(address, safe='')}"
+        links.append(("Open in Colab", where))
+    return links
+
+
+def _add_to_page(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
+) -> None:
+    pathto = context["pathto"]
+    links = [
+        (label, place if "://" in place else pathto(place, resource=True))
+        for label, place in page_downloads(app, pagename)
+    ]
+    if links and "body" in context:
+        context["downloads"] = links
+        items = "".join(f'<li><a href="{escape(to)}">{escape(what)}</a></li>' for what, to in links)
+        nav = f'<nav class="page-downloads" aria-label="Downloads"><ul>{items}</ul></nav>'
+        context["body"] = context["body"].replace("</h1>", f"</h1>\n{nav}", 1)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension."""
+    app.connect("html-page-context", _add_to_page)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
