@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 
+import latexcodec  # noqa: F401  registers the codec "ulatex"
 import pytest
+from conftest import ROOT
+from pybtex.database import parse_file
+from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/run-it-yourself.md"])
@@ -31,6 +36,35 @@ def test_every_clause_of_the_conditions_is_in_the_assignment(root):
     text = (root / "docs" / "assignment.md").read_text(encoding="utf-8")
     clauses = {item.clause for variant in VARIANTS.values() for item in variant.conditions}
     assert clauses <= set(re.findall(r"^\| (\d\.[a-z]) \|", text, re.MULTILINE))
+
+
+def plain(name):
+    """Return a name without LaTeX: Mar{\\v c}enko is Marchenko on the pages."""
+    decoded = codecs.decode(name, "ulatex").replace("{", "").replace("}", "")
+    return decoded.replace("č", "ch")
+
+
+def cited():
+    """Yield page, and text of each entry with a year in the references of a gallery script."""
+    for script in sorted((ROOT / "gallery").rglob("variant_*.py")):
+        blocks = split_code_and_text_blocks(str(script))[1]
+        text = "\n".join(block.content for block in blocks if block.type == "text")
+        references = re.search(r"^References\n-+\n(.*)", text, re.DOTALL | re.MULTILINE)[1]
+        for entry in re.split(r"^[-*] ", references, flags=re.MULTILINE)[1:]:
+            if re.search(r"\(\d{4}\)", entry):
+                yield pytest.param(" ".join(entry.split()), id=f"{script.stem}-{entry[:12]}")
+
+
+@pytest.mark.parametrize("entry", list(cited()))
+def test_what_a_page_cites_is_in_the_bibliography(root, entry):
+    year = re.search(r"\((\d{4})\)", entry)[1]
+    works = parse_file(str(root / "docs" / "refs.bib")).entries.values()
+    names = [
+        plain(work.persons["author"][0].last_names[-1])
+        for work in works
+        if work.fields["year"] == year
+    ]
+    assert [name for name in names if name.lower() in entry.lower()]
 
 
 @pytest.mark.parametrize("session", ["docs", "tests", "lint", "types"])
