@@ -128,8 +128,6 @@ sphinx_gallery_conf = {
     "prefer_full_module": {r"seminar\."},
     "inspect_global_variables": True,
     "remove_config_comments": True,
-    "default_thumb_file": str(HERE / "_static" / "thumbnail.png"),
-    "thumbnail_size": (640, 400),
     "plot_gallery": "True",
     "abort_on_example_error": False,
     "only_warn_on_example_error": False,
