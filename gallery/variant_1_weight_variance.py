@@ -347,4 +347,4 @@ print(check(VARIANT, mine))
 # ----------
 # - K. He, X. Zhang, S. Ren, J. Sun (2015): Delving Deep into Rectifiers. The variance of weights
 #   that keeps the signal's size through ReLU layers.
-# * Theory: :doc:`Variance through layers </theory/variance>`.
+# - Theory: :doc:`Variance through layers </theory/variance>`.

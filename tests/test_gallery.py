@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import io
 import itertools
 import re
 import sys
 
 import pytest
 from conftest import ROOT
+from docutils import nodes
+from docutils.core import publish_doctree
+from docutils.parsers.rst.roles import register_local_role
 from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
 import seminar
@@ -154,6 +158,19 @@ def test_text_reads_well_in_the_notebook(script):
     assert not ROLES.findall(text)
     assert "list-table::" not in text
     assert r"\begin{align" not in text.replace(r"\begin{aligned", "")
+
+
+@every_script
+def test_text_is_valid_restructuredtext(script):
+    # ``:doc:`` is Sphinx's and ``:eq:`` its reference to a formula; docutils knows the rest.
+    for name in ("doc", "eq"):
+        register_local_role(name, lambda *arguments, **options: ([nodes.inline()], []))
+    for block in blocks(script):
+        if block.type == "text":
+            warnings = io.StringIO()
+            settings = {"warning_stream": warnings, "report_level": 2}
+            publish_doctree(block.content + "\n", settings_overrides=settings)
+            assert not warnings.getvalue(), block.lineno
 
 
 @every_script
