@@ -6,6 +6,19 @@ network.
 
 from __future__ import annotations
 
-from seminar._cli.commands import main
+import sys
+import traceback
 
-__all__ = ["main"]
+from seminar._cli.answer import NO_ANSWER
+from seminar._cli.commands import cli
+
+__all__ = ["cli", "main"]
+
+
+def main() -> None:
+    """Run the command line; a fault of ours ends with 3, since 1 means that a clause fails."""
+    try:
+        cli()
+    except Exception:
+        traceback.print_exc()
+        sys.exit(NO_ANSWER)

@@ -28,11 +28,11 @@ _STATUS = (
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(seminar.__version__, prog_name="seminar")
-def main() -> None:
+def cli() -> None:
     """Check your own network against the exercises of the seminar."""
 
 
-@main.command(epilog=_STATUS)
+@cli.command(epilog=_STATUS)
 @click.argument("variant", callback=parameters.number)
 @click.argument("file", callback=parameters.python_file)
 @click.option(
@@ -150,7 +150,7 @@ def _stdout(*, ours_alone: bool) -> Iterator[TextIO]:
         yield stack.enter_context(os.fdopen(kept, "w", encoding="utf-8"))
 
 
-@main.command("list")
+@cli.command("list")
 def list_() -> None:
     """List the exercises."""
     from seminar._cli.console import Printer
@@ -158,7 +158,7 @@ def list_() -> None:
     Printer().exercises(list(EXERCISES.values()))
 
 
-@main.command()
+@cli.command()
 @click.argument("variant", callback=parameters.number)
 def show(variant: int) -> None:
     """Show the clauses of VARIANT, and what to do."""
@@ -167,7 +167,7 @@ def show(variant: int) -> None:
     Printer().exercise(EXERCISES[variant])
 
 
-@main.command()
+@cli.command()
 @click.argument("variant", callback=parameters.number)
 @click.option(
     "--folder",
