@@ -63,9 +63,10 @@ class Downloads:
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)
             shutil.copy(self.wheel, target)
-            folders = tuple(app.config.sphinx_gallery_conf["gallery_dirs"])
+            folders = app.config.sphinx_gallery_conf["gallery_dirs"]
             for source, (_, name) in app.env.dlfiles.items():
-                if source.endswith(".py") and source.startswith(folders):
+                file = Path(source)
+                if file.suffix == ".py" and any(file.is_relative_to(one) for one in folders):
                     path = Path(app.outdir, "_downloads", name)
                     path.write_bytes(advised(path.read_bytes(), self.wheel.name))
 
