@@ -46,6 +46,7 @@ extensions = [
     # ours
     "build_facts",
     "build_report",
+    "exercise_views",
     "figure_script",
     "fold_answers",
     "fold_code",
