@@ -13,10 +13,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+LOOKS = [(1280, "light"), (1280, "dark"), (390, "dark"), (390, "light")]
 PAGE_LIMIT, HOME_LIMIT, BLOCKING_LIMIT = 250_000, 150_000, 100_000  # bytes over the wire, gzip
-looks = pytest.mark.parametrize(
-    ("width", "theme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
-)
 
 
 def scroll_through(page):
@@ -40,26 +38,33 @@ def wire_bytes(addresses, server, site):
     return {path: len(gzip.compress(file.read_bytes(), 6)) for path, file in files.items()}
 
 
-def test_page_loads_without_errors_and_asks_nobody_else(open_page, server, page_path):
+def test_page_loads_without_errors_and_asks_nobody_else(open_page, server, site, page_path):
     page = open_page(server + page_path)
     scroll_through(page)
     assert page.faults == []
     assert not [one for one in page.asked if not one.startswith((server, "data:"))]
+    blocking = page.evaluate(
+        """() => performance.getEntriesByType('resource')
+            .filter(entry => entry.renderBlockingStatus === 'blocking').map(entry => entry.name)"""
+    )
+    sizes = wire_bytes(blocking, server, site)
+    assert max(sizes.values(), default=0) <= BLOCKING_LIMIT, sizes
 
 
-@looks
-def test_page_passes_axe(open_page, server, page_path, width, theme):
-    page = open_page(server + page_path, width=width, theme=theme)
+def test_page_passes_axe_and_fits_a_phone(open_page, server, page_path):
+    page = open_page(server + page_path)
     page.evaluate("document.querySelectorAll('details').forEach(node => node.open = true)")
+    page.evaluate(Axe().axe_script)
     options = {"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": WCAG}}
-    found = Axe().run(page, options=options).response["violations"]
-    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
-
-
-def test_page_fits_a_phone(open_page, server, page_path):
-    page = open_page(server + page_path, width=390)
-    page.evaluate("document.querySelectorAll('details').forEach(node => node.open = true)")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    found = {}
+    for width, theme in LOOKS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=theme)
+        for one in page.evaluate("options => axe.run(options)", options)["violations"]:
+            found[width, theme, one["id"]] = one["nodes"][0]["html"][:200]
+        if width < 500:
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert found == {}
 
 
 def test_wide_content_scrolls_in_a_box_that_can_be_focused(open_page, server, variant_pages):
@@ -98,16 +103,6 @@ def test_pages_are_light_and_fetch_no_hidden_figure(open_page, server, site, var
         assert sum(sizes.values()) <= limit, (name, sizes)
         pictures = [one for one in sizes if one.startswith("_images/")]
         assert not [one for one in pictures if one.endswith("_dark.svg") is (theme == "light")]
-
-
-def test_nothing_large_blocks_the_first_paint(open_page, server, site, page_path):
-    page = open_page(server + page_path)
-    blocking = page.evaluate(
-        """() => performance.getEntriesByType('resource')
-            .filter(entry => entry.renderBlockingStatus === 'blocking').map(entry => entry.name)"""
-    )
-    sizes = wire_bytes(blocking, server, site)
-    assert max(sizes.values(), default=0) <= BLOCKING_LIMIT, sizes
 
 
 def search(page, words):
