@@ -18,7 +18,7 @@ from typing import Any
 
 from seminar._student_errors import StudentError, from_exception
 
-__all__ = ["Loaded", "StudentError", "load", "running"]
+__all__ = ["Loaded", "StudentError", "beside", "load", "running"]
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,27 @@ def running(path: Path, doing: str, input_hint: str = "") -> Iterator[None]:
     Raises:
         StudentError: Whatever was raised.
     """
-    folder = str(path.resolve().parent)
-    sys.path.insert(0, folder)  # as Python does for a script: helper modules lie beside it
     try:
         yield
     except StudentError:
         raise
     except BaseException as error:
         raise from_exception(error, path, doing, input_hint) from error
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[None]:
+    """Let modules that lie beside a file be imported, as Python does for a script.
+
+    Import torch before: a student's ``random.py`` would come in its way.
+
+    Args:
+        path: The student's file.
+    """
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        yield
     finally:
         if folder in sys.path:
             sys.path.remove(folder)
@@ -79,7 +92,7 @@ def load(
     Raises:
         StudentError: If it cannot be run, or lacks what the exercise asks for.
     """
-    with running(path, "could not be loaded"):
+    with running(path, "could not be loaded"), beside(path):
         _seed(seed)
         module = _module(path)
         wanted = tuple(names or builders)

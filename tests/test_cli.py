@@ -174,6 +174,17 @@ def test_traceback_is_shown_on_request(run, tmp_path):
     assert result.exit_code == 3
 
 
+def test_file_beside_it_does_not_come_in_the_way_of_ours(tmp_path):
+    for name in ("random", "numbers", "numpy", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError", encoding="utf-8")
+    (tmp_path / "my_net.py").write_text(GOOD, encoding="utf-8")
+    code = "from seminar._cli import main; main()"
+    command = [sys.executable, "-P", "-c", code, "check", "3", "my_net.py"]  # as the script does
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    result = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
 # -- Usage -------------------------------------------------------------------------------------
 
 WRONG = {

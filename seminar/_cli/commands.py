@@ -82,14 +82,14 @@ def check(
         else:
             _print(answer, stream)
     if full and answer.error is not None:
-        traceback.print_exception(answer.error.__cause__)
+        click.echo("".join(traceback.format_exception(answer.error.__cause__)), err=True)
     if junit is not None:
         _write_junit(junit, answer)
     sys.exit(answer.exit_status)
 
 
 def _checked(number: int, file: Path, objects: tuple[str, ...], shape: Shape | None) -> Answer:
-    from seminar._student import StudentError, load, running
+    from seminar._student import StudentError, beside, load, running
 
     hint = "write INPUT_SHAPE = (C, H, W) in the file, or give --input-shape C,H,W"
     try:
@@ -102,7 +102,8 @@ def _checked(number: int, file: Path, objects: tuple[str, ...], shape: Shape | N
             torch.set_num_threads(1)  # threads cost small networks time, and change last digits
             variant = VARIANTS[number]
             loaded = load(file, EXERCISES[number].builders, objects)
-            report = judge(variant, loaded.model, input_shape=shape or loaded.input_shape)
+            with beside(file):  # forward() may import too
+                report = judge(variant, loaded.model, input_shape=shape or loaded.input_shape)
         return Answer(number, str(file), report)
     except StudentError as error:
         return Answer(number, str(file), error=error)
