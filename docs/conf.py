@@ -44,6 +44,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinxcontrib.bibtex",
     # ours
+    "api_stale",
     "build_facts",
     "build_report",
     "exercise_views",
@@ -93,6 +94,11 @@ autodoc_type_aliases = {"npt.ArrayLike": "numpy.typing.ArrayLike"}
 # Sphinx 9.0 prints an alias inside a union by its repr: TypeAliasForwardRef(...).
 TypeAliasForwardRef.__repr__ = lambda self: self.name  # type: ignore[method-assign]
 autosummary_generate = True
+api_stale_files = [
+    "seminar/**/*.py",
+    "docs/api/**/*.rst",
+    "docs/_templates/autosummary/*",
+]
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False

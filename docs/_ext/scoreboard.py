@@ -22,8 +22,6 @@ from docutils.parsers.rst import directives
 from result_views import View
 from sphinx.application import Sphinx
 
-from seminar.evidence import Comparison, Estimate
-
 COLUMNS = ("law", "predicted", "measured, 95 % interval", "seeds", "verdict")
 HOLDS, WITHIN, DISAGREES = "holds", "holds within its tolerance", "disagrees"
 
@@ -89,6 +87,8 @@ def table(rows: list[dict[str, Any]], *, numbered: bool = False) -> nodes.table:
 
 
 def _row(row: dict[str, Any], numbered: bool) -> nodes.row:
+    from seminar.evidence import Comparison, Estimate  # here: a build without changes is quicker
+
     estimate = Estimate(row["measured"], row["low"], row["high"], row["seeds"])
     shown = Comparison(row["law"], row["predicted"], estimate, row["variant"], row["unit"])
     name = f"{row['variant']} · {row['law']}" if numbered else row["law"]
