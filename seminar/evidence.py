@@ -113,14 +113,17 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """``"holds"``, ``"holds within its tolerance"`` or ``"disagrees"``.
+        """The verdict in words.
 
-        The second is a prediction outside the interval that the declared tolerance covers.
+        ``"holds"``, ``"holds within its tolerance"``, ``"holds to rounding"`` or ``"disagrees"``. The
+        second is a prediction outside the interval that the declared tolerance covers, the third an
+        identity: it is exact but for the rounding that its tolerance allows.
         """
         if not self.holds:
             return "disagrees"
-        inside = self.kind == "identity" or self._lies_within(0.0)
-        return "holds" if inside else "holds within its tolerance"
+        if self.kind == "identity":
+            return "holds to rounding"
+        return "holds" if self._lies_within(0.0) else "holds within its tolerance"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record that the build keeps (without the page, which the build adds)."""

@@ -298,3 +298,8 @@ def test_shown_keeps_what_was_displayed(nothing_shown: list[Comparison | Answer]
 def test_ratio_of_means_refuses_what_it_cannot_expand(arguments, message):
     with pytest.raises(ValueError, match=message):
         ratio_of_means(*arguments)
+
+
+def test_identity_holds_to_rounding() -> None:
+    result = comparison(2.0, tolerance=1e-3, reason="float32", kind="identity")
+    assert result.verdict == "holds to rounding"

@@ -68,6 +68,7 @@ PHRASES: dict[str, str] = {
     "keeps the positive half": "the definition of ReLU",
     "By symmetry half of the mean square remains": "symmetry about zero",
     "the half from above": "symmetry about zero",
+    "in exercise 4 give twice": "an option for each head",
     "twice the variance": "clause 1.b",
     "twice that of the fourth's": "clause 1.b",
     "the doubled case": "clause 1.b",

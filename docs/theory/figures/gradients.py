@@ -37,7 +37,12 @@ top.plot(layers, np.sqrt((products**2).mean(0)) / level, "o", color=COLORS["blue
 top.set(ylabel="⟨W, ∂W⟩, relative", ylim=(0, 1.4), title=f"Products agree to {gap:.0e}")
 bottom.semilogy(layers, law, "-", color=COLORS["law"], label="law: 1/σ")
 bottom.semilogy(layers, measured, "o", color=COLORS["vermilion"], label="measured")
-bottom.set(xlabel="layer", ylabel="norm of ∂W", xticks=layers, title="Norms follow 1/σ")
+bottom.set(
+    xlabel="layer",
+    ylabel="norm of ∂W",
+    xticks=layers,
+    title=f"Norms: {(measured / law).min():.2f} to {(measured / law).max():.2f} of 1/σ",
+)
 bottom.legend()
 ratio = measured / law
 describe(
