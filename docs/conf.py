@@ -147,7 +147,11 @@ sphinx_gallery_conf = {
 }
 gallery_stale_package = figure_script_package = "seminar"
 gallery_stale_libraries = ["matplotlib", "numpy", "scikit-learn", "scipy", "torch"]
-gallery_stale_files = ["docs/_ext/gallery_figures.py", "docs/_ext/gallery_reset.py"]
+gallery_stale_files = [
+    "docs/_ext/figure_themes.py",
+    "docs/_ext/gallery_figures.py",
+    "docs/_ext/gallery_reset.py",
+]
 gallery_stale_environment = ["SEMINAR_QUICK"]
 gallery_stale_outputs = [".record.json", ".spent.json"]
 

@@ -10,6 +10,7 @@ from io import StringIO
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import figure_themes
 import fold_code
 import gallery_downloads
 import gallery_figures
@@ -68,12 +69,12 @@ def build(folder, files, *extensions, **settings):
     return warnings.getvalue()
 
 
-# -- gallery_figures -----------------------------------------------------------------------------
+# -- gallery_figures, figure_themes --------------------------------------------------------------
 
 
 def test_a_marker_edge_that_follows_its_line_is_turned_once():
     (line,) = plt.figure().add_subplot().plot([0, 1], "|", color="black")
-    gallery_figures.turn_neutral_colours(line)
+    figure_themes.turn_neutral_colours(line)
     assert min(line.get_markeredgecolor()[:3]) > 0.8
     assert min(line.get_color()[:3]) > 0.8
     plt.close("all")
@@ -81,7 +82,7 @@ def test_a_marker_edge_that_follows_its_line_is_turned_once():
 
 def test_figure_is_saved_for_both_themes_with_its_text(figure, tmp_path):
     light, dark = tmp_path / "a.svg", tmp_path / "a_dark.svg"
-    gallery_figures.save_pair(figure, light, dark, "rises & falls")
+    figure_themes.save_pair(figure, light, dark, "rises & falls")
     for path in (light, dark):
         root = ElementTree.parse(path).getroot()
         assert root.findtext(".//{http://purl.org/dc/elements/1.1/}title") == "rises & falls"
@@ -97,7 +98,7 @@ def test_figure_is_saved_with_the_same_bytes_again(tmp_path):
         ax.hist([1, 2, 2, 3])
         for name in ("a.svg", "a_dark.svg"):
             (tmp_path / name).unlink(missing_ok=True)
-        gallery_figures.save_pair(fig, tmp_path / "a.svg", tmp_path / "a_dark.svg", "text")
+        figure_themes.save_pair(fig, tmp_path / "a.svg", tmp_path / "a_dark.svg", "text")
         saved.append((tmp_path / "a.svg").read_bytes() + (tmp_path / "a_dark.svg").read_bytes())
         plt.close(fig)
     assert saved[0] == saved[1]
@@ -153,7 +154,7 @@ def test_axes_without_a_need_for_labels_are_accepted(hide):
         second.set_xticks([])
     elif hide == "sup":
         fig.supxlabel("x")
-    assert gallery_figures.find_problems(fig) == []
+    assert figure_themes.find_problems(fig) == []
     plt.close(fig)
 
 
@@ -163,20 +164,20 @@ def test_axes_without_a_need_for_labels_are_accepted(hide):
     ids=["black", "white", "none", "blue", "transparent"],
 )
 def test_only_visible_neutral_colours_turn_round(colour, expected):
-    turned = gallery_figures.turned(colour)
+    turned = figure_themes.turned(colour)
     assert (turned is None) if expected is None else np.allclose(turned[0, :3], expected)
 
 
 def test_artist_marked_keep_keeps_its_colour(figure):
     text = figure.axes[0].text(0, 0, "on a bar", color="white", gid="keep")
-    gallery_figures.turn_neutral_colours(text)
+    figure_themes.turn_neutral_colours(text)
     assert text.get_color() == "white"
 
 
 def test_heavy_scatter_is_rasterized_and_small_image_kept_as_pixels(figure, tmp_path):
     cloud = figure.axes[0].scatter(*np.zeros((2, 3000)))
     image = figure.axes[0].imshow(np.eye(8))
-    gallery_figures.save_pair(figure, tmp_path / "a.svg", tmp_path / "b.svg", "")
+    figure_themes.save_pair(figure, tmp_path / "a.svg", tmp_path / "b.svg", "")
     assert cloud.get_rasterized()
     assert image.get_interpolation() == "none"
     assert (tmp_path / "a.svg").stat().st_size < 100_000  # 3,000 vector points took 450 kB
@@ -696,6 +697,6 @@ def test_last_change_is_nothing_outside_a_repository(tmp_path, monkeypatch):
 def test_chosen_figure_is_saved_in_pixels(figure, tmp_path):
     assert gallery_figures.chosen_figure("# sphinx_gallery_thumbnail_number = 3\n") == 3
     assert gallery_figures.chosen_figure("x = 1\n") == 1
-    gallery_figures.save_card(figure, tmp_path / "card.png")
+    figure_themes.save_card(figure, tmp_path / "card.png")
     with Image.open(tmp_path / "card.png") as card:
-        assert card.width == gallery_figures.CARD_WIDTH
+        assert card.width == figure_themes.CARD_WIDTH

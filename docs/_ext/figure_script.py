@@ -18,11 +18,9 @@ import hashlib
 import runpy
 from pathlib import Path
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 from docutils import nodes
 from fold_answers import folded, folded_summary
-from gallery_figures import find_problems, image_pair, save_pair
+from gallery_figures import image_pair
 from gallery_reset import reset_torch
 from import_closure import import_closure
 from sphinx.application import Sphinx
@@ -59,6 +57,9 @@ class FigureScript(SphinxDirective):
         current = stamp.is_file() and stamp.read_text(encoding="utf-8") == state
         if current and light.is_file() and dark.is_file():
             return
+        import matplotlib as mpl  # here: most builds draw nothing
+        import matplotlib.pyplot as plt
+
         light.parent.mkdir(exist_ok=True)
         stamp.unlink(missing_ok=True)
         try:
@@ -76,6 +77,9 @@ class FigureScript(SphinxDirective):
         stamp.write_text(state, encoding="utf-8")
 
     def _save(self, light: Path, dark: Path) -> list[str]:
+        import matplotlib.pyplot as plt
+        from figure_themes import find_problems, save_pair
+
         numbers = plt.get_fignums()
         if len(numbers) != 1:
             return [f"draws {len(numbers)} figures; draw one"]
