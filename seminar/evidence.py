@@ -115,9 +115,9 @@ class Comparison:
     def verdict(self) -> str:
         """The verdict in words.
 
-        ``"holds"``, ``"holds within its tolerance"``, ``"holds to rounding"`` or ``"disagrees"``. The
-        second is a prediction outside the interval that the declared tolerance covers, the third an
-        identity: it is exact but for the rounding that its tolerance allows.
+        ``"holds"``, ``"holds within its tolerance"``, ``"holds to rounding"`` or ``"disagrees"``.
+        The second is a prediction outside the interval that the declared tolerance covers, the
+        third an identity: it is exact but for the rounding that its tolerance allows.
         """
         if not self.holds:
             return "disagrees"
