@@ -7,11 +7,11 @@ weights of the third layer are drawn with twice the variance of its neighbours'.
 of the network notice?
 
 We compare the same network with and without the larger variance: first in a picture that misleads,
-then by two lines of algebra, then over many networks, beside a histogram that is predicted from the
-image alone. At the end we look for what breaks the rule.
+then by three steps of algebra, then over many networks, beside a histogram that is predicted from
+the image alone. At the end we look for what breaks the rule.
 
 To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
-./cnn_seminar-0.1.0-py3-none-any.whl``. The page runs in well under a minute on one CPU core.
+./cnn_seminar-0.1.0-py3-none-any.whl``; one CPU core needs well under a minute.
 """
 
 # %%
@@ -42,12 +42,11 @@ torch.set_num_threads(1)
 use_style()
 
 # %%
-# ``build`` returns this site's network, which is shown below. Both networks draw their weights from
-# the same seed.
+# ``build`` returns this site's network, shown below; both draw their weights from the same seed.
 
 image = photo_patches(1, 32, seed=0)
 print(f"image {tuple(image.shape)}")
-print(textwrap.fill(PHOTO_CREDIT, 80))
+print(textwrap.fill(PHOTO_CREDIT, 60))
 
 
 @torch.no_grad()
@@ -83,10 +82,11 @@ describe(fig, f"Left: the histograms of {len(base)} activations of the base and 
 plt.show()
 
 # %%
-# On the left the outlines agree bar by bar; only the numbers under the axis differ. So the second
+# On the left the outlines agree bar by bar; only the numbers under the axis differ: the second
 # histogram is the first one, *stretched*.
 #
-# *Guess first:* by which factor? And is it the same for all channels, or only on average?
+# *Guess first:* by which factor? And is it the same for all channels, or only on average? We derive
+# it after a look at the network.
 #
 # The network
 # -----------
@@ -134,21 +134,20 @@ for k in (1 / 4, 4, 16):
     scaled = gap(build(seed=0, variance_ratio=k))
     if not np.array_equal(scaled, predict_scale(k) * base):
         raise RuntimeError(f"y(sqrt(k) W3) = sqrt(k) y(W3) is not bit-exact for k = {k}")
-    print(f"k = {k:<5}: all {len(scaled)} activations equal sqrt(k) times the base, bit by bit")
+    print(f"k = {k:<5}: {len(scaled)} activations agree, bit by bit")
 
 np.testing.assert_allclose(doubled, predict_scale(2) * base, rtol=1e-4, atol=1e-6)
-print(f"k = 2    : equal within rounding; the average grew by {doubled.mean() / base.mean():.6f}")
+print(f"k = 2    : equal within rounding, factor {doubled.mean() / base.mean():.6f}")
 
 # %%
-# Answer to the guess
-# ^^^^^^^^^^^^^^^^^^^
-# The root of the ratio, :math:`\sqrt 2`, for every channel of every network. Mean, standard
-# deviation and every quantile are multiplied by it; the share of zeros and the outline stay.
+# So the factor is :math:`\sqrt 2`, for every channel of every network. Mean, standard deviation and
+# every quantile are multiplied by it; the share of zeros and the outline stay.
 #
 # 1.e · The histogram of the activations after GAP
 # ------------------------------------------------
-# One network could be a lucky one. We draw many, and stretch the third layer of each: the same
-# network before and after, so that nothing else differs. This is called a **paired** comparison.
+# The factor needs no further network, but the histogram's *shape* differs a little from network to
+# network, and a law can only give its average. So we draw many, and stretch the third layer of
+# each: the same network before and after. This is called a **paired** comparison.
 
 
 def stretch(network, k):
@@ -167,52 +166,66 @@ runs = {case: np.array(values) for case, values in runs.items()}  # (seeds, 512)
 means = {case: values.mean(axis=1) for case, values in runs.items()}
 
 # %%
-# Can the histogram be known before any weight is drawn? Yes: ``predict_gap`` takes the photograph
-# and the variances of the weights, and returns the law of the activations of a network with very
-# many channels. No constant in it is fitted. How it works, from the definition of a ReLU upwards,
-# is on the page :doc:`the histogram from one photograph <deeper/variant_1_histogram_law>`. With
-# only 64 channels the activations come out a little smaller; that page derives by how much at most,
-# and we take this limit as the tolerance.
+# Can the histogram be known before any weight is drawn? Yes: ``predict_gap`` computes it from the
+# photograph and the variances of the weights, with nothing fitted. Before the ReLU a number is a
+# sum of hundreds of random terms and so nearly normal. Its variance, and how much two positions
+# vary together, follow layer by layer from those of the inputs. The ReLU cuts the last layer's
+# normal numbers at zero, and GAP averages them over the positions.
+#
+# This holds for very many channels. With 64 the activations come out a little smaller; the page
+# :doc:`the histogram from one photograph <deeper/variant_1_histogram_law>` derives the whole law
+# and by how much at most it is too high: this limit is our tolerance.
 
 tolerance = 4 * 5 / 64 / 8
+print(f"tolerance: {tolerance:.1%} of the prediction")
 why = "64 channels in the hidden layers instead of very many"
 laws = {"base": predict_gap(image[0]), "doubled": predict_gap(image[0], variance_ratio=2.0)}
-edges = np.linspace(0, 1.2, 41)
-lines = {
-    case: np.histogram(law.sample(100_000).numpy(), edges, density=True)[0]
-    for case, law in laws.items()
-}
-bars = {
-    case: [estimate(column) for column in
-           np.array([np.histogram(y, edges, density=True)[0] for y in values]).T]
-    for case, values in runs.items()
-}  # fmt: skip
+edges = np.linspace(0, 1.2, 25)
+
+
+def percent(values):
+    """Return how many per cent of the activations lie in each bin."""
+    return 100 * np.histogram(values, edges)[0] / len(values)
+
+
+lines = {case: percent(law.sample(100_000).numpy()) for case, law in laws.items()}
+points = {case: [estimate(column) for column in np.array([percent(y) for y in values]).T]
+          for case, values in runs.items()}  # fmt: skip
 
 # %%
-# Filled: measured, the average over the networks with its 95 % interval in each bin. Lines: the
+# Points: measured, the average over the networks with its 95 % interval in each bin. Lines: the
 # law, solid for the base and dashed for the doubled case.
 
 fig, ax = plt.subplots()
 centres = (edges[1:] + edges[:-1]) / 2
-for case, style in (("base", "-"), ("doubled", "--")):
-    heights = np.array([bar.mean for bar in bars[case]])
-    half = [bar.half_width for bar in bars[case]]
-    ax.stairs(heights, edges, fill=True, color=COLORS[case], alpha=0.3)
-    ax.errorbar(centres, heights, yerr=half, fmt="none", color=COLORS[case], capsize=0)
-    ax.plot(centres, lines[case], style, color=COLORS[case], label=f"{case}, law")
-stretched = means["doubled"].mean() / means["base"].mean()
+for case, style, marker in (("base", "-", "o"), ("doubled", "--", "s")):
+    color, found = COLORS[case], points[case]
+    ax.plot(centres, lines[case], style, color=color, label=f"{case}, law")
+    ax.errorbar(centres, [e.mean for e in found], [e.half_width for e in found], fmt=marker,
+                markersize=5, capsize=2, color=color, label=f"{case}, measured")  # fmt: skip
+first = {case: f"{found[0].mean:.0f}" for case, found in points.items()}
 ax.legend()
-ax.set(xlabel="activation after GAP", ylabel="density", xlim=(0, 1.2),
-       title=f"The larger variance stretches the histogram by {stretched:.4f}")  # fmt: skip
-describe(fig, f"Densities over {len(runs['base'])} networks. Doubling the variance lowers the "
-         f"first bin from {bars['base'][0].mean:.1f} to {bars['doubled'][0].mean:.1f} and widens "
-         "the tail; the predicted lines follow both.")  # fmt: skip
+ax.set(xlabel="activation after GAP", ylabel="channels in the bin, %", xlim=(0, 1.2),
+       title=f"First bin: base {first['base']} %, doubled {first['doubled']} %")  # fmt: skip
+describe(fig, f"Channels in each bin over {len(runs['base'])} networks. Doubling the variance "
+         f"lowers the first bin from {first['base']} to {first['doubled']} per cent and widens "
+         "the tail; the points follow the predicted lines.")  # fmt: skip
 plt.show()
 
 # %%
-# The first row below is the identity again, over all networks; it had to hold. The other two are
-# predictions: the law used nothing that these networks did.
+# Two numbers that see only the *shape*, in both cases:
 
+for case, values in runs.items():
+    zeros = estimate(100 * (values == 0).mean(axis=1)).format("%")
+    quantile = estimate(np.quantile(values, 0.9, axis=1) / means[case]).format()
+    print(f"{case:7} zeros {zeros}, 90 % quantile/mean {quantile}")
+
+# %%
+# The first row below is the identity again, over all networks; it had to hold. The other two are
+# predictions: the law uses no result of these networks. As a law of infinitely many channels it is
+# expected to lie a little high.
+
+stretched = means["doubled"].mean() / means["base"].mean()
 spread = runs["base"].std(axis=1)
 law = laws["base"]
 Comparisons(
@@ -236,9 +249,8 @@ Answer(
 )
 
 # %%
-# Why the pairing? Had the second network been drawn afresh, its other four layers would differ too,
-# and some comparisons would even show the wrong sign. How many, and why, is predicted on the page
-# :doc:`the histogram from one photograph <deeper/variant_1_histogram_law>`.
+# Why the pairing? Had the second network been drawn afresh, its other layers would differ too, and
+# some comparisons would show the wrong sign. How many is predicted on the same deeper page.
 #
 # What breaks it: batch normalization
 # -----------------------------------
@@ -262,7 +274,7 @@ eps = "BatchNorm adds a small eps to the variance it divides by"
 Comparisons(
     [
         Comparison("factor with BatchNorm, training mode", 1, norm[True][:, 1] / norm[True][:, 0],
-                   1, "", 1e-3, eps, "identity"),
+                   1, "", 1e-3, eps),
         Comparison("factor with BatchNorm, evaluation mode", predict_scale(2),
                    norm[False][:, 1] / norm[False][:, 0], 1, "", 1e-6, "float32 rounds",
                    "identity"),
@@ -284,12 +296,11 @@ for factor in (2, math.sqrt(2)):
     with seeded(1):
         nn.init.normal_(network.layer3[0].weight, std=factor * std)
     finding = check(VARIANT, network).findings[-1]
-    print(f"std times {factor:.4f}: {'holds' if finding.holds else 'fails'}\n{finding.measured}")
-    print(f"{finding.remedy}\n")
+    print(f"std times {factor:.4f}: {'holds' if finding.holds else 'fails'}")
+    print(textwrap.fill(f"{finding.measured} {finding.remedy}", 60), "\n")
 
 # %%
-# With the root, the ratio is near two but not equal to it, for the variance is now a sampled one;
-# the check accepts it and says so.
+# With the root, the ratio is near two but not two, for the variance is now a sampled one.
 #
 # Takeaways
 # ---------
@@ -330,14 +341,13 @@ print(f"factor {gap(build(seed=0, variance_ratio=10**2)).mean() / base.mean():.4
 
 positive = base > 0
 shift = np.log10(doubled[positive]) - np.log10(base[positive])
-print(f"shift {shift.mean():.4f}, smallest {shift.min():.4f}, largest {shift.max():.4f}, "
-      f"predicted {math.log10(predict_scale(2)):.4f}")  # fmt: skip
+print(f"shift {shift.mean():.4f}, from {shift.min():.4f} to {shift.max():.4f}")
+print(f"predicted {math.log10(predict_scale(2)):.4f}")
 
 # %%
 # Check your own network
 # ----------------------
-# Any network that meets the conditions passes, however it is written. Put yours in place of this
-# one:
+# Any network that meets the conditions passes, however it is written. Put yours here:
 
 mine = build(seed=7)  # your network here
 print(check(VARIANT, mine))
@@ -345,6 +355,6 @@ print(check(VARIANT, mine))
 # %%
 # References
 # ----------
-# - K. He, X. Zhang, S. Ren, J. Sun (2015): Delving Deep into Rectifiers. The variance of weights
+# - He, Zhang, Ren, Sun (2015): Delving Deep into Rectifiers. The variance of weights
 #   that keeps the signal's size through ReLU layers.
 # - Theory: :doc:`Variance through layers </theory/variance>`.

@@ -11,11 +11,9 @@ We give the network biases, then batch normalization at every place and in both 
 pyramid of widths. Each time we first say what should happen, and then measure it over many
 networks.
 
-Read :doc:`what a larger weight variance does <../variant_1_weight_variance>` first. The page runs
-in well under a minute on one CPU core.
-
-To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
-./cnn_seminar-0.1.0-py3-none-any.whl``.
+Read :doc:`what a larger weight variance does <../variant_1_weight_variance>` first. To run it,
+unpack the page's zip and install the package that lies in it: ``python -m pip install
+./cnn_seminar-0.1.0-py3-none-any.whl``; one CPU core needs well under a minute.
 """
 
 # %%
@@ -224,8 +222,8 @@ factors = {(place, mode): [norm_factor(net, place, mode) for net in plain]
            for mode in modes for place in places}  # fmt: skip
 
 # %%
-# These are identities, not statistical laws, but for one thing: BatchNorm adds a small ``eps`` to
-# the variance before it takes the root. That is the tolerance.
+# Where the factor passes, this is an identity. Where it cancels, it does so but for a little:
+# BatchNorm adds a small ``eps`` to the variance before it takes the root. That is the tolerance.
 
 eps = "BatchNorm adds eps to the variance it divides by"
 
@@ -237,7 +235,8 @@ def expected(place, mode):
 
 Comparisons(
     Comparison(f"{mode}, BatchNorm after layer {place}", expected(place, mode),
-               factors[place, mode], 1, "", 1e-3, eps, "identity")
+               factors[place, mode], 1, "", 1e-3, eps,
+               "prediction" if expected(place, mode) == 1 else "identity")
     for mode, place in [("training", 2), ("training", 3), ("evaluation", 3), ("collected", 3)]
 )  # fmt: skip
 
@@ -281,7 +280,8 @@ for conv, variance in zip(convs, he_variances, strict=True):
     with seeded(0):
         set_exact_variance_(conv.weight, variance)
 finding = check(VARIANT, pyramid).findings[-1]
-print(f"fan_in {inputs}\n{'holds' if finding.holds else 'fails'}: {finding.measured}")
+print(f"fan_in {inputs}")
+print(f"{'holds' if finding.holds else 'fails'}: {finding.measured}")
 
 # %%
 # He's variances already differ by factors of two, so the ratios come out wrong. The way out is one
@@ -300,7 +300,7 @@ after = pyramid(image)
 torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-6)
 finding = check(VARIANT, pyramid).findings[-1]
 print(f"{'holds' if finding.holds else 'fails'}: {finding.measured}")
-print(f"largest activation, before and after: {before.max():.4f}, {after.max():.4f}")
+print(f"largest activation: {before.max():.4f} and {after.max():.4f}")
 
 # %%
 # Both versions contain the same stretch by the root of two, and both have the same outputs: the
@@ -318,8 +318,8 @@ Answer(
 # %%
 # References
 # ----------
-# - K. He, X. Zhang, S. Ren, J. Sun (2015): Delving Deep into Rectifiers. The recursion of mean
+# - He, Zhang, Ren, Sun (2015): Delving Deep into Rectifiers. The recursion of mean
 #   squares from layer to layer.
-# - S. Ioffe, C. Szegedy (2015): Batch Normalization: Accelerating Deep Network Training by Reducing
+# - Ioffe, Szegedy (2015): Batch Normalization: Accelerating Deep Network Training by Reducing
 #   Internal Covariate Shift.
 # - Theory: :doc:`Variance through layers </theory/variance>`.
