@@ -107,6 +107,16 @@ def reproducible(session: nox.Session) -> None:
     session.run("python", ".ci/reproducible.py", str(Path(session.create_tmp()) / "builds"))
 
 
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure what the site costs beside its peers; ``-- --publish`` for the build report."""
+    requirements = nox.project.dependency_groups(PYPROJECT, "bench")
+    session.install("-c", str(CONSTRAINTS), *PYPROJECT["project"]["dependencies"], *requirements)
+    folder = Path(session.create_tmp()) / "bench"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "bench/run.py", str(folder), *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style with ruff, the set-up with sp-repo-review and the citation with cffconvert."""
