@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import zipfile
 import zlib
 from io import StringIO
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import api_stale
 import figure_themes
 import fold_code
 import gallery_downloads
@@ -221,6 +223,14 @@ def test_record_refuses_two_comparisons_of_one_name(tmp_path):
         gallery_records.write_record(tmp_path / "x.py", [comparison(), comparison()])
 
 
+def test_record_refuses_a_broken_identity(tmp_path):
+    script = tmp_path / "x.py"
+    script.write_text('"""\nOne title\n"""\n', encoding="utf-8")
+    broken = Comparison("sum", 1.0, [1.0, 1.1], 1, kind="identity")
+    with pytest.raises(ExtensionError, match=r"x\.py: an identity is broken: \['sum'\]"):
+        gallery_records.write_record(script, [broken])
+
+
 def test_unchanged_file_keeps_its_time(tmp_path):
     path = tmp_path / "results.json"
     gallery_records.write_if_changed(path, [1])
@@ -355,6 +365,45 @@ def test_deleted_script_leaves_nothing_behind(project):
     remaining = [path for path in project.glob("docs/pages/*") if path.is_file()]
     assert not remaining + [path for path in leftovers if path.exists()]
     assert neighbour.exists()
+
+
+# -- api_stale -----------------------------------------------------------------------------------
+
+
+def reference_app(project):
+    config = SimpleNamespace(api_stale_files=["lib/**/*.py"], autosummary_generate=True)
+    return SimpleNamespace(srcdir=project / "docs", doctreedir=project / "docs", config=config)
+
+
+def generates(project):
+    """Do what one build does; return whether autosummary would have written its pages."""
+    state, app = api_stale.Switch(), reference_app(project)
+    state.before(app)
+    seen = app.config.autosummary_generate
+    state.after(app)
+    assert app.config.autosummary_generate is True
+    state.finish(app, None)
+    return seen
+
+
+def test_reference_is_written_when_its_sources_changed(project):
+    assert [generates(project), generates(project)] == [True, False]
+    (project / "lib/sub/twin.py").write_text("changed = 1\n", encoding="utf-8")
+    assert [generates(project), generates(project)] == [True, False]
+    (project / "lib/new.py").write_text("", encoding="utf-8")
+    assert generates(project)
+
+
+@pytest.mark.parametrize(
+    ("module", "file"), [("lib.tool", "lib/tool.py"), ("lib.sub", "lib/sub/__init__.py")]
+)
+def test_source_of_a_module_is_found_without_importing_it(project, module, file):
+    assert api_stale.source_by_name(project, module)[0] == project / file
+    assert module not in sys.modules
+
+
+def test_source_of_another_package_is_found_as_sphinx_does(project):
+    assert api_stale.source_by_name(project, "json")[0].name == "__init__.py"
 
 
 # -- mathml --------------------------------------------------------------------------------------

@@ -1,0 +1,112 @@
+"""Show what ``bench/run.py`` measured, from the copy that is kept with the sources.
+
+::
+
+    ```{bench-table} _static/bench.json
+    ```
+
+The file says for which commit and on how many cores it was measured; it is not measured again by a
+build, so that two builds agree. Times are also shown in imports of torch, measured in the same run.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+
+class BenchTable(SphinxDirective):
+    """Tables of times and weights."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Build the tables."""
+        path = Path(self.env.srcdir, self.arguments[0])
+        self.env.note_dependency(str(path))
+        bench = json.loads(path.read_text(encoding="utf-8"))
+        facts = ", ".join(f"{name} {value}" for name, value in bench["facts"].items())
+        content: list[nodes.Node] = [nodes.paragraph("", f"Measured with: {facts}.")]
+        content.append(table(("what", "CPU, s", "wall, s", "imports of torch"), times(bench)))
+        content.append(table(("from these", "value", "goal"), derive(bench["times"])))
+        if bench["weights"]:
+            keys = ("page", "site", "kb", "requests", "elsewhere")
+            head = ("page", "site", "kB, gzip", "files", "requests to other hosts")
+            content.append(
+                table(head, [[str(row[key]) for key in keys] for row in bench["weights"]])
+            )
+        return content
+
+
+def times(bench: dict[str, Any]) -> list[list[str]]:
+    """Return a row for each measurement; the first is the unit."""
+    unit = bench["times"][0]["cpu_s"]
+    return [
+        [row["what"], f"{row['cpu_s']:.1f}", f"{row['wall_s']:.1f}", f"{row['cpu_s'] / unit:.1f}"]
+        for row in bench["times"]
+    ]
+
+
+def derive(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """Return what the times say about the site: overhead, rebuilds, workers, growth."""
+    cpu = {row["what"]: row["cpu_s"] for row in rows}
+    wall = {row["what"]: row["wall_s"] for row in rows}
+    pages = {row["what"]: row["pages"] for row in rows if "pages" in row}
+    unit, cold = rows[0]["cpu_s"], "cold build, one worker"
+    found: list[list[str]] = []
+    bare = next((what for what in cpu if what.endswith("scripts in one process")), None)
+    if bare and cold in cpu:
+        found.append(
+            ["cold build over its scripts in one process", f"{cpu[cold] / cpu[bare]:.2f}", ""]
+        )
+        each = (cpu[cold] - cpu[bare]) / pages[cold] / unit
+        found.append(["the site's overhead per page, imports of torch", f"{each:.2f}", "≤ 0.5"])
+    if "no change" in cpu:
+        found.append(
+            [
+                "rebuild without a change, imports of torch",
+                f"{cpu['no change'] / unit:.2f}",
+                "≤ 0.9",
+            ]
+        )
+    if cold in wall and "cold build, two workers" in wall:
+        ratio = wall["cold build, two workers"] / wall[cold]
+        found.append(
+            ["wall time, two workers over one", f"{ratio:.2f}", "≤ 0.65 on two idle cores"]
+        )
+    copies = sorted((pages[what], cpu[what]) for what in cpu if "copies" in what)
+    for (few, less), (many, more) in pairwise(copies):
+        slope = (more - less) / (many - few) / unit
+        found.append(
+            [
+                f"one more small page, from {few} to {many}, imports of torch",
+                f"{slope:.2f}",
+                "linear",
+            ]
+        )
+    return found
+
+
+def table(head: tuple[str, ...], rows: list[list[str]]) -> nodes.table:
+    """Return a table of texts."""
+    group = nodes.tgroup("", cols=len(head))
+    group += [nodes.colspec("", colwidth=1) for _ in head]
+    group += nodes.thead("", _row(list(head)))
+    group += nodes.tbody("", *(_row(row) for row in rows))
+    return nodes.table("", group, classes=["bench-table"])
+
+
+def _row(cells: list[str]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in cells))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directive."""
+    app.add_directive("bench-table", BenchTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
