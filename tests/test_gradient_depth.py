@@ -636,6 +636,26 @@ def test_gradient_that_never_arrives_fails_5c(how):
     assert "no gradient arrives" in found.remedy
 
 
+def large_weights():
+    model = alternating(torch.relu)
+    for layer in model.convs:
+        layer.weight.data.mul_(1e8)
+    return model
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: alternating(lambda y: (30 * y * y.abs()).relu()), large_weights],
+    ids=["squares upon squares", "large weights"],
+)
+def test_gradients_that_overflow_fail_5c_and_say_so(make):
+    found = finding(make(), "5.c")
+    assert found.holds is False
+    assert "gradients overflow" in found.measured
+    assert "draw smaller weights" in found.remedy
+    assert "no gradient arrives" not in found.remedy
+
+
 def test_one_layer_used_for_all_fails_5c():
     class Shared(nn.Module):
         def __init__(self) -> None:

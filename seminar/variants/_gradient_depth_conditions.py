@@ -145,10 +145,17 @@ def _ratios(subject: Subject, number: int) -> dict[_Pair, dict[str, float]]:
         gradients = _gradients(graph.output, list(weights.values()), generator)
     found = dict(zip(weights, zip(gradients, weights.values(), strict=True), strict=True))
     return {
-        _Pair(first.where, last.where): first_to_last(found[first.index], found[last.index])
+        _Pair(first.where, last.where): _compared(found[first.index], found[last.index])
         for first in routes.first_convolutions
         for last in routes.last_convolutions
     }
+
+
+def _compared(first: tuple[Tensor, Tensor], last: tuple[Tensor, Tensor]) -> dict[str, float]:
+    """Return the ratios in every metric, NaN where a gradient is not finite."""
+    if all(bool(gradient.isfinite().all()) for gradient, _ in (first, last)):
+        return first_to_last(first, last)
+    return dict.fromkeys(METRICS, math.nan)
 
 
 def _gradients(output: Tensor, weights: list[Tensor], generator: torch.Generator) -> list[Tensor]:
@@ -185,6 +192,15 @@ def _judge_gradients(subject: Subject) -> Outcome:
 
 def _judge_pair(pair: _Pair, runs: list[dict[str, float]]) -> Outcome:
     ratios = [run["L2 norm"] for run in runs]
+    overflows = sum(map(math.isnan, ratios))
+    if overflows:
+        return Outcome(
+            False,
+            f"{pair.first} against {pair.last}: the gradients overflow (infinite or NaN) in "
+            f"{overflows} of {DATA_SETS} random data sets",
+            remedy=f"{pair.first}: the gradients overflow; draw smaller weights "
+            "(nn.init.kaiming_normal_), normalise the maps, or take out a power of them",
+        )
     smaller = sum(0 < ratio < 1 for ratio in ratios)
     middle = sorted(ratios)[DATA_SETS // 2]
     others = ", ".join(
