@@ -363,6 +363,21 @@ WRONG = {
     "same": (
         lambda: padded_then(nn.Conv2d(64, 64, 3, padding="same")), "3: padding=1", "^3: set padd"
     ),
+    "pool-that-shrinks-the-padded-height-alone": (
+        lambda: padded_then(
+            nn.ZeroPad2d((1, 1, 2, 2)), nn.MaxPool2d((3, 1), (1, 1)), nn.Conv2d(64, 64, 3)
+        ),
+        "5: its input was padded by hand .pad at 3",
+        "^5: remove the padding of its input .pad at 3",
+    ),
+    "pool-of-the-height-and-padded-width": (
+        lambda: padded_then(
+            nn.ZeroPad2d((1, 1, 0, 0)), nn.MaxPool2d((2, 1), (2, 1)),
+            nn.Conv2d(64, 64, 3, padding=(1, 0)), size=(32, 16),
+        ),
+        "5: its input was padded by hand .pad at 3",
+        "^5: remove the padding of its input .pad at 3",
+    ),
     "times-zero": (
         lambda: TimesZero(), "losing: the output does not depend", "^losing: let the output depend"
     ),
@@ -399,6 +414,9 @@ HOLDING = {
     "padded-afterwards": (One(lambda c, x: F.pad(c(x), (1,) * 4)), 16),
     "padded-before-a-pooling-that-shrinks": (
         One(lambda c, x: c(F.max_pool2d(F.pad(x, (1,) * 4), 3, stride=2))), 35
+    ),
+    "padded-before-a-pooling-that-takes-it-off": (
+        One(lambda c, x: c(F.max_pool2d(F.pad(x, (1,) * 4), 3, stride=1))), 18
     ),
     "padding-of-a-pooling-that-shrinks": (One(lambda c, x: c(F.max_pool2d(x, 3, 2, 1))), 36),
     "even-kernel": (One(lambda c, x: c(x), kernel=2), 17),

@@ -68,7 +68,7 @@ def _objection(graph: Graph, node: Node) -> str:
             f"kernel {_short(spans)} does not exceed stride {_short(strides)}: its windows do "
             "not overlap, so the border is treated like the rest"
         )
-    padded = {d: by for by in _padded_by_hand(graph, node) for d in _enlarged(graph, by)}
+    padded = {d: by for by, d in _padded_by_hand(graph, node)}
     if all(d in padded for d in real):
         return f"its input was padded by hand ({_name_padding(padded[real[0]], node)})"
     return "" if graph.takes_part(node) else "the output does not depend on its result"
@@ -77,7 +77,7 @@ def _objection(graph: Graph, node: Node) -> str:
 def _border_remedy(graph: Graph, objections: dict[int, str]) -> str:
     for node in graph.convolutions:
         if "by hand" in objections[node.index]:
-            (by, *_) = _padded_by_hand(graph, node)
+            (by, _), *_ = _padded_by_hand(graph, node)
             return f"{node.where}: remove the padding of its input ({_name_padding(by, node)})"
     for node in graph.convolutions:
         if "depend" in objections[node.index]:
@@ -95,24 +95,34 @@ def _describe_loss(node: Node) -> str:
     return f"{node.where} (kernel {kernel}, padding 0) takes {sizes[0]} to {sizes[1]}"
 
 
-def _padded_by_hand(graph: Graph, node: Node) -> tuple[Node, ...]:
-    """Return the operations since the last layer that enlarge the map before ``node``."""
-    return tuple(by for by in _walk(graph, node)[0] if _enlarged(graph, by))
+def _padded_by_hand(graph: Graph, node: Node) -> list[tuple[Node, int]]:
+    """Return the operations since the last layer that enlarge the map, and in which dimension."""
+    found = [(by, d) for d in (0, 1) for by in _walk(graph, node, d)[0] if _enlarges(graph, by, d)]
+    return sorted(found, key=lambda pair: pair[0].index)
 
 
-def _walk(graph: Graph, node: Node) -> tuple[list[Node], list[Node]]:
-    """Walk back to the layers and poolings before ``node``, through poolings that shrink nothing.
+def _walk(graph: Graph, node: Node, d: int) -> tuple[list[Node], list[Node]]:
+    """Walk back from ``node`` to the layers before it, and to the poolings that undo a padding.
+
+    A pooling ends the walk in a dimension where it shrinks the map to no more than the size that
+    it had before any padding.
+
+    Args:
+        graph: The graph.
+        node: Where to start.
+        d: The spatial dimension, 0 for the height.
 
     Returns:
         The nodes passed and the nodes at which the walk ended, both in the order of execution.
     """
+    content = _content(graph, d)
     passed, ends, waiting = {}, {}, list(node.inputs)
     while waiting:
         by = graph.nodes[waiting.pop()]
         if by.index in passed or by.index in ends:
             continue
-        shrinks = by.kind in POOLS and by.input_shape[-2:] > by.output_shape[-2:]
-        if by.kind in LAYERS or shrinks:
+        shrinks = by.kind in POOLS and _size(by.input_shape, d) > _size(by.output_shape, d)
+        if by.kind in LAYERS or (shrinks and _size(by.output_shape, d) <= content[by.index]):
             ends[by.index] = by
         else:
             passed[by.index] = by
@@ -120,25 +130,38 @@ def _walk(graph: Graph, node: Node) -> tuple[list[Node], list[Node]]:
     return [passed[i] for i in sorted(passed)], [ends[i] for i in sorted(ends)]
 
 
-def _enlarged(graph: Graph, node: Node) -> list[int]:
-    """Return the spatial dimensions (0 is the height) in which an operation pads the map."""
+def _content(graph: Graph, d: int) -> dict[int, int]:
+    """Return how much of every map's size in a dimension comes from the last layer."""
+    content: dict[int, int] = {}
+    for node in graph.nodes:
+        size = _size(node.output_shape, d)
+        spread = node.kind in {*LAYERS, "resize", "reshape"} or node.function in SPREADING
+        before = [] if spread else [content[index] for index in node.inputs]
+        content[node.index] = min(size, max(before, default=size))
+    return content
+
+
+def _size(shape: tuple[int, ...], d: int) -> int:
+    return shape[d - 2] if len(shape) > 1 else 1
+
+
+def _enlarges(graph: Graph, node: Node, d: int) -> bool:
+    """Return whether an operation pads the map in a spatial dimension (0 is the height)."""
     if node.kind == "pad":
         amounts = node.options.get("pad", ())  # last dimension first, two numbers each
-        pairs = [amounts[start : start + 2] for start in range(0, len(amounts), 2)]
-        return [1 - d for d, pair in enumerate(pairs) if d < 2 and max(pair) > 0]
+        pair = amounts[2 * (1 - d) : 2 * (2 - d)]
+        return bool(pair) and max(pair) > 0
     if node.kind in {"resize", "reshape"} or node.function in SPREADING:
-        return []
+        return False
     if node.kind in POOLS:
         before = [node.input_shape]
     else:
-        passed, ends = _walk(graph, node)
+        passed, ends = _walk(graph, node, d)
         before = [n.output_shape for n in (*passed, *ends)]
     rank = len(node.output_shape)
-    before = [shape for shape in before if len(shape) == rank]
-    if rank < 3 or not before:
-        return []
-    largest = [max(shape[d - 2] for shape in before) for d in (0, 1)]
-    return [d for d in (0, 1) if 1 < largest[d] < node.output_shape[d - 2]]  # 1 is broadcast
+    sizes = [_size(shape, d) for shape in before if len(shape) == rank]
+    # from a size of 1 it is a broadcast
+    return rank >= 3 and bool(sizes) and 1 < max(sizes) < _size(node.output_shape, d)
 
 
 def _name_padding(by: Node, node: Node) -> str:
