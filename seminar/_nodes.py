@@ -26,6 +26,8 @@ class Node:
         function: Name of the torch function that ran, such as ``"conv2d"``.
         module: Path of the innermost module that ran it, ``""`` for the model itself.
         inputs: Indices of the nodes whose results it used.
+        operands: The same for every tensor argument in its place, None for one that did not come
+            from the input; an index twice where a tensor stands twice.
         input_shape: Shape of its first input.
         output_shape: Shape of its result.
         options: Its settings (``kernel_size``, ``stride``, ``padding``, ...), plain numbers.
@@ -50,6 +52,7 @@ class Node:
     constants: tuple[Tensor, ...] = field(default=(), repr=False, compare=False)
     value: Tensor | None = field(default=None, repr=False, compare=False)
     macs: int = 0
+    operands: tuple[int | None, ...] = ()
 
     @property
     def where(self) -> str:

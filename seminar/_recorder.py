@@ -124,7 +124,8 @@ class Recorder(TorchFunctionMode):
             kept = (t for t, i in zip(sources, made_by, strict=True) if i is None)
             constants = tuple(t for t in kept if id(t) in self.stored and t.is_floating_point())
             flops = self._flops() - flops
-            node = self._add(operation, name, inputs, shape, outputs, flops, constants)
+            operands = tuple(made_by)
+            node = self._add(operation, name, inputs, shape, outputs, flops, constants, operands)
             for tensor in written:
                 self._spread(tensor, node)
         elif not inputs:  # a tensor made of parameters alone, such as a normalised weight
@@ -142,6 +143,7 @@ class Recorder(TorchFunctionMode):
         outputs: list[Tensor],
         flops: int = 0,
         constants: tuple[Tensor, ...] = (),
+        operands: tuple[int | None, ...] = (),
     ) -> Node:
         weight = operation.weight
         value = _below_vmap(outputs[0]).detach().clone()
@@ -159,6 +161,7 @@ class Recorder(TorchFunctionMode):
             constants=constants,
             value=value,
             macs=flops // 2,
+            operands=operands,
         )
         self.nodes.append(node)
         for tensor in outputs:

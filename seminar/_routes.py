@@ -16,7 +16,10 @@ from seminar.graph import Graph, Node
 __all__ = ["Routes", "main_routes"]
 
 _LAYERS = {"conv", "conv_transpose", "other_conv", "linear"}
-_PRODUCTS = {"mul", "multiply", "__mul__", "__rmul__", "__imul__"}
+_PRODUCTS = {"mul", "multiply", "rmul", "imul", "einsum", "bmm", "mm", "matmul", "rmatmul"}
+_SUMS = {"add", "radd", "iadd", "sub", "subtract", "rsub", "isub"}
+_SCALINGS = {*_SUMS, *_PRODUCTS, "neg", "negative"}
+_QUOTIENTS = {"div", "divide", "true_divide", "truediv", "itruediv"}
 
 #: A shortcut may hold these and still count as the identity.
 _LIGHT = {
@@ -114,34 +117,87 @@ class Routes:
 def main_routes(graph: Graph) -> Routes:
     """Return the routes of a graph without its gates and identity shortcuts.
 
-    An input of a product is a gate where it comes, through a layer, from the other input; an input
-    of a sum is a shortcut where the other input comes from it through a layer.
+    A factor of a product is a gate where it comes, through a layer, from another factor, or where
+    it is the gate of another product too (``t * h + (1 - t) * x``). A term of a sum is a shortcut
+    where another term comes from it through a layer. Scaling by numbers or parameters changes
+    nothing about either.
     """
     _, layered = _ancestors(graph.path, {node.index: node.inputs for node in graph.path})
-    roots = _roots(graph)
-    inputs = {}
-    for node in graph.path:
-        kept = node.inputs
-        if len(kept) == 2:
-            one, other = kept
-            by_layer = [i for i, j in ((one, other), (other, one)) if layered[i] & roots[j]]
-            if node.function.rstrip("_") in _PRODUCTS or node.function in _PRODUCTS:
-                kept = tuple(i for i in kept if i not in by_layer)
-            elif node.kind == "add":
-                kept = tuple(by_layer[:1]) or kept
-        inputs[node.index] = kept
+    _, gates = _pruned(graph, layered, 0)
+    inputs, _ = _pruned(graph, layered, gates)
     return Routes(graph, inputs)
 
 
-def _roots(graph: Graph) -> dict[int, int]:
-    """Return every node with what it is but reshaped, pooled or normalised, as bits."""
-    roots: dict[int, int] = {}
+def _pruned(
+    graph: Graph, layered: Mapping[int, int], known: int
+) -> tuple[dict[int, tuple[int, ...]], int]:
+    """Return every node's inputs without gates and shortcuts, and the gates as bits."""
+    roots: dict[int, int] = {}  # what a node is but reshaped, pooled, normalised or scaled
+    inputs: dict[int, tuple[int, ...]] = {}
+    gates = 0
     for node in graph.path:
-        roots[node.index] = 1 << node.index
-        if node.kind in _LIGHT:
-            for index in node.inputs:
-                roots[node.index] |= roots[index]
-    return roots
+        every = _terms(node)
+        terms = [_carriers(term, layered, roots, known) for term in every]
+        pairs = zip(every, terms, strict=True)
+        dropped = {i for term, kept in pairs for i in term if i not in kept}
+        gates |= _union(roots, dropped)
+        carrying = {i for term in _without_shortcuts(terms, layered, roots) for i in term}
+        inputs[node.index] = tuple(i for i in node.inputs if i in carrying) or node.inputs
+        light = node.kind in _LIGHT or _is_scaling(node) or (len(terms) == 1 and dropped)
+        carried = inputs[node.index] if light else ()
+        roots[node.index] = 1 << node.index | _union(roots, carried)
+    return inputs, gates
+
+
+def _terms(node: Node) -> list[tuple[int, ...]]:
+    """Return the factors of every term of a product or a sum; none for other operations."""
+    name, operands = node.function.strip("_"), node.operands
+    places: tuple[tuple[int, ...], ...] = ()
+    if name == "lerp" and len(operands) == 3:
+        places = tuple((i, 2) for i in (0, 1) if operands[i] is not None)
+    elif name == "addcmul" and len(operands) == 3:
+        places = ((0,), (1, 2))
+    elif len(operands) == 2 and None not in operands:
+        places = ((0, 1),) if name in _PRODUCTS else ((0,), (1,)) if name in _SUMS else ()
+    elif name in _SUMS | {"lerp"}:
+        places = tuple((i,) for i in range(len(operands)))
+    found = [tuple(i for p in place if (i := operands[p]) is not None) for place in places]
+    return [term for term in found if term]
+
+
+def _carriers(
+    term: tuple[int, ...], layered: Mapping[int, int], roots: Mapping[int, int], known: int
+) -> tuple[int, ...]:
+    """Return the factors of a term that are no gates."""
+    kept = tuple(i for i in term if not any(layered[i] & roots[j] for j in term if j != i)) or term
+    return tuple(i for i in kept if not roots[i] & known) or kept
+
+
+def _without_shortcuts(
+    terms: list[tuple[int, ...]], layered: Mapping[int, int], roots: Mapping[int, int]
+) -> list[tuple[int, ...]]:
+    kept = [
+        term
+        for term in terms
+        if len(term) > 1
+        or not any(_union(layered, other) & roots[term[0]] for other in terms if other != term)
+    ]
+    return kept or terms
+
+
+def _is_scaling(node: Node) -> bool:
+    """Whether a node only multiplies one result by numbers or parameters, or adds some."""
+    name, used = node.function.strip("_"), [i for i in node.operands if i is not None]
+    if len(used) != 1:
+        return False
+    return name in _SCALINGS or (name in _QUOTIENTS and node.operands[0] is not None)
+
+
+def _union(bits: Mapping[int, int], indices: Iterable[int]) -> int:
+    union = 0
+    for index in indices:
+        union |= bits[index]
+    return union
 
 
 def _ancestors(

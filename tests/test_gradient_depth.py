@@ -359,6 +359,32 @@ def pre_activated(m, x):
     return x
 
 
+def shortcut(join):
+    """Six convolutions whose inner ones are joined with what they read by ``join(m, y, x)``."""
+    step = forward_with(lambda m, i, x: join(m, m.convs[i](x), x).relu())
+    return Written(step, gain=nn.ParameterList([torch.full((64, 1, 1), 0.5)]))
+
+
+def highway(combine):
+    """Inner layers of which a gate, computed by a layer, lets a part through."""
+
+    def step(m, i, x):
+        return combine(m.convs[i](x).relu(), x, torch.sigmoid(m.other(x)))
+
+    return Written(forward_with(step), other=conv(64))
+
+
+def excited(combine):
+    step = forward_with(lambda m, i, x: combine(y := m.convs[i](x).relu(), gate(m, y)))
+    return Written(step, **SQUEEZE)
+
+
+EXCITATIONS = {
+    "einsum": lambda y, g: torch.einsum("nchw,nc->nchw", y, g.flatten(1)),
+    "lerp": lambda y, g: torch.lerp(torch.zeros_like(y), y, g),
+    "addcmul": lambda y, g: torch.addcmul(torch.zeros_like(y), y, g),
+    "addcmul of the maps": lambda y, g: torch.addcmul(y, y, g),
+}
 SQUEEZE = {"down": nn.Conv2d(64, 4, 1), "up": nn.Conv2d(4, 64, 1)}
 ALTERNATING = {
     "identity shortcuts": Written(forward_with(lambda m, i, x: (m.convs[i](x) + x).relu())),
@@ -378,6 +404,13 @@ ALTERNATING = {
     "gate first": Written(
         forward_with(lambda m, i, x: gate(m, y := m.convs[i](x).relu()) * y), **SQUEEZE
     ),
+    "scaled shortcuts": shortcut(lambda m, y, x: y + 0.5 * x),
+    "learned skip gain": shortcut(lambda m, y, x: y + m.gain[0] * x / 2),
+    "subtracted shortcuts": shortcut(lambda m, y, x: y - x),
+    "addcmul shortcuts": shortcut(lambda m, y, x: torch.addcmul(y, x, m.gain[0])),
+    "highway": highway(lambda h, x, t: t * h + (1 - t) * x),
+    "highway by lerp": highway(lambda h, x, t: torch.lerp(x, h, t)),
+    **{f"excitation by {how}": excited(join) for how, join in EXCITATIONS.items()},
     "parallel": Written(
         forward_with(lambda m, i, x: m.convs[i](x).relu() + m.other(x).relu()), other=conv(64)
     ),
@@ -414,6 +447,17 @@ def test_every_way_between_convolutions_may_hold_one_relu(case):
     found = finding(ALTERNATING[case], "5.b")
     assert found.holds, found.remedy
     assert re.search(r"ReLU in (\d+) of \1 gaps", found.measured)
+
+
+@pytest.mark.parametrize("how", EXCITATIONS)
+def test_a_gate_is_not_the_last_convolution(how):
+    join = EXCITATIONS[how]
+
+    def forward(m, x):
+        y = through(m, x)
+        return join(y, gate(m, y))
+
+    assert "convs.0 against convs.5:" in finding(Written(forward, **SQUEEZE), "5.c").measured
 
 
 @pytest.mark.parametrize("case", NOT_ALTERNATING)

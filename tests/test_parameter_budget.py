@@ -389,7 +389,21 @@ def gated(m: Bottleneck, x: Tensor) -> Tensor:
     return maps * m.widen(m.squeeze(maps.mean((2, 3), keepdim=True)).relu()).sigmoid()
 
 
+def joined(join: Callable[[Tensor, Tensor], Tensor]) -> nn.Module:
+    def forward(m: Bottleneck, x: Tensor) -> Tensor:
+        maps = m.stem(x)
+        return join(maps, m.widen(m.squeeze(maps.mean((2, 3), keepdim=True)).relu()).sigmoid())
+
+    return Bottleneck(forward, widen=nn.Conv2d(8, 32, 1))
+
+
+GATES = {
+    "einsum": lambda y, g: torch.einsum("nchw,nc->nchw", y, g.flatten(1)),
+    "lerp": lambda y, g: torch.lerp(torch.zeros_like(y), y, g),
+    "addcmul": lambda y, g: torch.addcmul(torch.zeros_like(y), y, g),
+}
 WITHOUT_BOTTLENECK = {
+    **{how: (joined(by), "squeeze: it only makes a gate") for how, by in GATES.items()},
     "squeeze-of-a-gate": (
         Bottleneck(gated, widen=nn.Conv2d(8, 32, 1)), "squeeze: it only makes a gate"
     ),
