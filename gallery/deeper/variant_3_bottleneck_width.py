@@ -67,7 +67,7 @@ for seed in seeds(20, 5):
         raise ValueError(f"seed {seed}: the rank of the composed kernel exceeds {r}")
     errors.append(float((one - two).abs().max()))
     bent = float((functional.conv2d(between.relu(), b) - one).abs().max())
-print(f"with a ReLU in between, the outputs differ by up to {bent:.2f}: not one kernel")
+print(f"with a ReLU in between, outputs differ by {bent:.2f}: not one kernel")
 Comparison("1x1 and 3x3 minus their one kernel, largest difference", 0, errors, variant=3,
            kind="identity", tolerance=1e-10, reason="float64 rounding of sums")  # fmt: skip
 
@@ -149,7 +149,7 @@ print("their sum is zero:", abs(float((p - right).sum())) < 1e-6)
 #    gradients by the 64 averages lie in :math:`K - 1` dimensions as well.
 # 3. The average hands the same gradient, divided by the number of positions, to all positions.
 # 4. The gradient by the kernel sums (gradient of the outputs) times (patch of the inputs): each
-#    term is a column of step 3 times a row. Sorted by output channels, the sum has rank
+#    term is a column of step 3 with a row. Sorted by output channels, the sum has rank
 #    :math:`K - 1` at most.
 #
 # ReLU and BatchNorm stand between 3 and 4, the classifier turns while it learns, and we look at
@@ -206,8 +206,8 @@ places = {k: [largest_step(values)[0] for values in spectra[k]] for k in CLASSES
 for k in CLASSES:
     factor = estimate([largest_step(values)[1] for values in spectra[k]])
     right = places[k].count(budget.predict_directions(k))
-    print(f"{k:2} classes: a factor of {factor.format()}; "
-          f"after number {k - 1} in {right} of {len(SEEDS)} seeds")  # fmt: skip
+    print(f"{k:2} classes: a factor of {factor.format()},\n"
+          f"   after number {k - 1} in {right} of {len(SEEDS)} seeds")  # fmt: skip
 Comparisons(Comparison(f"directions that stand out, {k} classes", budget.predict_directions(k),
                        places[k], variant=3) for k in CLASSES)  # fmt: skip
 
@@ -313,13 +313,23 @@ Answer(f"In a trained kernel the step comes after direction {means[10]} (predict
 # can adapt to it: four channels in the main page's table (full build) cost less than this cut.
 # The number of classes does not tell how narrow such a network may be.
 #
-# Narrower still: a blind start
-# -----------------------------
-# One more law holds before training. Take a fresh 1x1 to :math:`r` channels and a ReLU, without
-# bias or BatchNorm. At how many positions are all its channels zero, so that nothing passes? At one
-# position a channel computes :math:`w \cdot x`. The distribution of :math:`w` is symmetric about
-# zero, so the product is negative with probability one half, whatever :math:`x` is. The channels
-# are independent: all :math:`r` are off with probability :math:`2^{-r}`.
+# Takeaways
+# ---------
+# - A 1x1 and a 3x3 with nothing in between are one 3x3 kernel whose rank the 1x1 limits.
+# - A fresh kernel spreads its energy over all directions, as the law of random matrices says.
+# - Training adds few large directions, about one less than there are classes; a trained layer can
+#   be cut to these.
+#
+# Exercise: a blind start
+# -----------------------
+# Take a fresh 1x1 to :math:`r` channels and a ReLU, without bias or BatchNorm. At how many
+# positions are all its channels zero, so that nothing passes?
+#
+# Answer to the exercise
+# ^^^^^^^^^^^^^^^^^^^^^^
+# At one position a channel computes :math:`w \cdot x`. The distribution of :math:`w` is symmetric
+# about zero, so the product is negative with probability one half, whatever :math:`x` is. The
+# channels are independent: all :math:`r` are off with probability :math:`2^{-r}`.
 
 generator = torch.Generator().manual_seed(0)
 features = torch.randn(64, 256, generator=generator).relu()  # 64 channels, 256 positions
@@ -338,10 +348,9 @@ Comparisons(Comparison(f"silent positions, r = {r}", 100 * budget.predict_silent
 # %%
 # References
 # ----------
-# - C. Eckart and G. Young (1936), *The approximation of one matrix by another of lower rank*.
-# - V. Marchenko and L. Pastur (1967), *Distribution of eigenvalues for some sets of random
-#   matrices*.
-# - G. Gur-Ari, D. Roberts and E. Dyer (2018), *Gradient Descent Happens in a Tiny Subspace*.
-# - V. Papyan, X. Han and D. Donoho (2020), *Prevalence of neural collapse during the terminal phase
-#   of deep learning training*.
+# - Eckart, Young (1936), *The approximation of one matrix by another of lower rank*.
+# - Marchenko, Pastur (1967), *Distribution of eigenvalues for some sets of random matrices*.
+# - Gur-Ari, Roberts, Dyer (2018), *Gradient Descent Happens in a Tiny Subspace*.
+# - Papyan, Han, Donoho (2020), *Prevalence of neural collapse during the terminal phase of deep
+#   learning training*.
 # - Theory: :doc:`Parameters and compute </theory/parameters>`.

@@ -168,7 +168,7 @@ plt.show()
 # 1. A fresh 3x3 layer has 64 such matrices of :math:`n = 64` rows and :math:`p = 9` columns, all
 #    weights independent. Its **energy**, the sum of its squares, is spread over nine rank-one
 #    pieces, and the best separable layer keeps the largest piece of each matrix.
-# 2. If the pieces were equal, that would be one ninth. By chance they are not: the largest is near
+# 2. If the pieces were equal, that would be 1/9. By chance they are not: the largest is near
 #    the upper end of the law of Marchenko and Pastur, :math:`\mu = (\sqrt n + \sqrt p)^2` of
 #    :math:`n p`, for normal weights of variance one.
 # 3. That end is blurred in a matrix of this size. Johnstone: the largest piece is
@@ -313,13 +313,13 @@ Answer(f"Separable layers divide the parameters by {factors['parameters']['separ
 # %%
 # References
 # ----------
-# - F. Chollet (2017), *Xception: Deep Learning with Depthwise Separable Convolutions*.
-# - A. Howard and others (2017), *MobileNets: Efficient Convolutional Neural Networks for Mobile
-#   Vision Applications*.
-# - N. Ma, X. Zhang, H. Zheng and J. Sun (2018), *ShuffleNet V2: Practical Guidelines for Efficient
-#   CNN Architecture Design*: why MACs are not time.
-# - I. Johnstone (2001), *On the distribution of the largest eigenvalue in principal components
+# - Chollet (2017), *Xception: Deep Learning with Depthwise Separable Convolutions*.
+# - Howard and others (2017), *MobileNets: Efficient Convolutional Neural Networks for Mobile Vision
+#   Applications*.
+# - Ma, Zhang, Zheng, Sun (2018), *ShuffleNet V2: Practical Guidelines for Efficient CNN
+#   Architecture Design*: why MACs are not time.
+# - Johnstone (2001), *On the distribution of the largest eigenvalue in principal components
 #   analysis*.
-# - Z. Ma (2012), *Accuracy of the Tracy-Widom limits for the extreme eigenvalues in white Wishart
+# - Ma (2012), *Accuracy of the Tracy-Widom limits for the extreme eigenvalues in white Wishart
 #   matrices*.
 # - Theory: :doc:`Parameters and compute </theory/parameters>`.
