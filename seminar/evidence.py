@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+import numpy as np
 import numpy.typing as npt
 
 from seminar._estimates import (
@@ -54,11 +55,12 @@ class Comparison:
 
     ``holds`` is True where the prediction lies inside the interval, widened by an approximation
     tolerance that is declared with its reason: ``|predicted - mean| <= half-width + tolerance``.
+    An identity holds only if *every* sample lies within the tolerance.
 
     Attributes:
         law: Name of the law, short enough for a table row; unique on its page.
         predicted: The number that the law gives, from nothing that this run measured.
-        measured: The estimate over seeds, or the samples themselves.
+        measured: The estimate over seeds, or the samples themselves; an identity needs the samples.
         variant: Number of the variant, 1 to 6.
         unit: Unit of both numbers, such as ``"%"`` or ``"px"``; empty for a pure number.
         tolerance: Approximation tolerance in the same unit; 0 for an exact law.
@@ -93,12 +95,24 @@ class Comparison:
         if self.kind not in get_args(Kind):
             raise ValueError(f"kind (={self.kind!r}) must be one of {get_args(Kind)}")
         measured = self.measured
+        if self.kind == "identity" and isinstance(measured, Estimate):
+            raise ValueError(
+                f"measured (={measured}) of an identity must be the samples, each of which has to "
+                "hold; pass one number per seed"
+            )
         value = measured if isinstance(measured, Estimate) else estimate(measured)
         object.__setattr__(self, "estimate", value)
 
     @property
     def holds(self) -> bool:
-        """Whether the prediction lies within the interval, widened by the declared tolerance."""
+        """Whether the prediction lies within the interval, widened by the declared tolerance.
+
+        For an identity: whether every sample lies within the tolerance.
+        """
+        if self.kind == "identity":
+            samples = np.asarray(self.measured, dtype=np.float64)
+            rounding = ROUNDING * np.maximum(np.abs(samples), abs(self.predicted))
+            return bool((np.abs(samples - self.predicted) <= self.tolerance + rounding).all())
         return self._lies_within(self.tolerance)
 
     def _lies_within(self, tolerance: float) -> bool:

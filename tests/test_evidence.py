@@ -256,7 +256,7 @@ def test_text_is_ascii_and_html_typographic() -> None:
 
 
 def test_html_is_well_formed_and_escaped(nothing_shown: list[Comparison | Answer]) -> None:
-    row = Comparison("<i> & 'law'", 2, [1, 3], 1, "%", 0.5, 'a "reason" <', "identity")
+    row = Comparison("<i> & 'law'", 2, [1.6, 2.4], 1, "%", 0.5, 'a "reason" <', "identity")
     text = Comparisons([row, comparison(9)])._repr_html_()
     root = ElementTree.fromstring(text.replace("<br>", "<br/>"))
     assert [cell.attrib for cell in root.iter("th")][:1] == [{"scope": "col"}]
@@ -300,6 +300,36 @@ def test_ratio_of_means_refuses_what_it_cannot_expand(arguments, message):
         ratio_of_means(*arguments)
 
 
-def test_identity_holds_to_rounding() -> None:
-    result = comparison(2.0, tolerance=1e-3, reason="float32", kind="identity")
-    assert result.verdict == "holds to rounding"
+@pytest.mark.parametrize(
+    ("samples", "holds"),
+    [
+        ([2.0, 2.0], True),
+        ([2.0, 2.0009], True),
+        ([2.0, 2.0011], False),
+        ([0.0, 4.0], False),  # right on average
+        ([2.0] * 39 + [3.0], False),  # one of many
+    ],
+    ids=["exact", "rounding", "beyond", "symmetric", "one"],
+)
+def test_identity_needs_every_sample(samples: list[float], holds: bool) -> None:
+    result = Comparison("sum", 2.0, samples, 1, tolerance=1e-3, reason="float32", kind="identity")
+    assert result.holds is holds
+    assert result.verdict == ("holds to rounding" if holds else "disagrees")
+
+
+def test_identity_refuses_an_estimate() -> None:
+    with pytest.raises(ValueError, match="of an identity must be the samples"):
+        comparison(2.1, kind="identity")
+
+
+@pytest.mark.parametrize("power", [1.0, 0.5], ids=["ratio", "ratio of roots"])
+def test_ratio_of_means_has_the_value_and_the_error_of_the_ratio(power: float) -> None:
+    above, below = np.random.default_rng(0).chisquare(20, size=(2, 200)) * [[1.0], [4.0]]
+    samples = ratio_of_means(above, below, power=power)
+    without = [
+        (np.delete(above, i).mean() / np.delete(below, i).mean()) ** power for i in range(200)
+    ]
+    jackknife = np.sqrt(199**2 / 200) * np.std(without, ddof=1)
+    assert samples.mean() == pytest.approx((above.mean() / below.mean()) ** power, rel=1e-9)
+    # First order against jackknife: they differ by terms of relative size 1/seeds.
+    assert samples.std(ddof=1) / np.sqrt(200) == pytest.approx(jackknife, rel=0.02)

@@ -2,10 +2,10 @@
 
 ``seminar.evidence.shown`` collects every comparison and answer that a page showed. Named in
 sphinx-gallery's ``reset_modules`` (with ``reset_modules_order = "both"``), :func:`reset` clears
-the list before a script and writes ``NAME.record.json`` beside the generated page after it. A page
-that is not re-run keeps its file. Once all pages have run, the files are merged into
-``results.json`` in the build folder: a list of objects with the keys of ``Comparison.to_dict()``
-and the ``page``.
+the list before a script and writes ``NAME.record.json`` beside the generated page after it; a
+broken identity fails the build there. A page that is not re-run keeps its file. Once all pages have
+run, the files are merged into ``results.json`` in the build folder: a list of objects with the keys
+of ``Comparison.to_dict()`` and the ``page``.
 """
 
 from __future__ import annotations
@@ -54,6 +54,9 @@ def write_record(script: Path, shown: list[Any]) -> None:
     twice = [name for name, count in Counter(row["anchor"] for row in results).items() if count > 1]
     if twice:
         raise ExtensionError(f"{script.name} shows two comparisons named {twice}; name them apart")
+    broken = [row["law"] for row in results if row["kind"] == "identity" and not row["holds"]]
+    if broken:
+        raise ExtensionError(f"{script.name}: an identity is broken: {broken}")
     record = {
         "title": page_title(script),
         "variant": _variant_of(script),
