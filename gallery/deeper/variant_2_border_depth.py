@@ -89,7 +89,7 @@ Comparisons([Comparison("active units in the ring", 50, active, variant=2, unit=
 profile = {n: predict_border_profile(18, layers=n).numpy() for n in (1, 2, 3)}
 for n, root in profile.items():
     parts = ", ".join(f"{part:.0f}/{3**n}" for part in 3**n * root[:4] ** 2)
-    print(f"{n} padded: {parts}; mean at the border {root[0]:.4f}")
+    print(f"{n} padded: {parts}; mean at border {root[0]:.4f}")
 
 # %%
 # We test it on stacks of three padded layers without biases, 64 channels each, with noise as input.
@@ -308,24 +308,32 @@ Answer("Forward one position per padded layer. Backward, the outermost pixels ha
        "last layer padded.", variant=2)  # fmt: skip
 
 # %%
-# Seen weakly is not erased
-# -------------------------
-# A pixel in few windows is not lost. Treat one convolution without ReLU as a matrix from 64 pixels
-# (an 8x8 image) to its outputs: as long as its rank is 64, the image can be computed back. Without
-# padding a single kernel gives only 6x6 numbers. How many kernels does it take?
+# Takeaways
+# ---------
+# * Zeros make the activations of the border smaller, not rarer, and each further padded layer
+#   carries this one position inwards.
+# * How often a pixel is used can be counted: the mean squared gradient follows the number of paths.
+# * Padding does not cure what a remainder loses: even with all layers padded some pixels may have
+#   no path.
+#
+# Exercise
+# --------
+# A pixel in few windows is not erased. Treat one convolution without padding as a matrix from the
+# 64 pixels of an 8x8 image to its outputs: where its rank is 64, the image can be computed back. A
+# single random kernel gives only 6x6 numbers. How many kernels does it take?
+#
+# Answer to the exercise
+# ^^^^^^^^^^^^^^^^^^^^^^
+# Two give more numbers than there are pixels and still miss something; three miss nothing.
 
 impulses = torch.eye(64, dtype=torch.float64).view(64, 1, 8, 8)
 source = torch.Generator().manual_seed(0)
 for channels in (1, 2, 3):
     kernels = torch.randn(channels, 1, 3, 3, generator=source, dtype=torch.float64)
-    ranks = [torch.linalg.matrix_rank(F.conv2d(impulses, kernels, padding=p).flatten(1)).item()
-             for p in (0, 1)]  # fmt: skip
-    print(f"{channels} kernels: rank {ranks[0]} with padding 0, {ranks[1]} with padding 1, of 64")
+    rank = torch.linalg.matrix_rank(F.conv2d(impulses, kernels).flatten(1)).item()
+    print(f"{channels} kernels: rank {rank} of 64")
 
 # %%
-# Two kernels give more numbers than the image has pixels and still miss something; three miss
-# nothing. A layer with many kernels sees its border with a small weight, but it does not erase it.
-#
 # References
 # ----------
 # * Luo, Li, Urtasun, Zemel (2016), `Understanding the Effective Receptive Field in Deep

@@ -123,8 +123,8 @@ Comparisons(changes.values())
 for name, one in changes.items():
     gap = abs(one.predicted - one.estimate.mean)
     inside = "inside" if gap <= one.estimate.half_width else "outside"
-    print(f"{name}: {gap:.2f} points apart, {inside} the interval of ± "
-          f"{one.estimate.half_width:.2f}; tolerance {one.tolerance:.2f}")  # fmt: skip
+    print(f"{name}: {gap:.2f} points apart, {inside} the interval")
+    print(f"  of ± {one.estimate.half_width:.2f}; tolerance {one.tolerance:.2f}")
 
 # %%
 # Where a gap lies outside its interval, only the tolerance saves the law. In photographs few
@@ -231,7 +231,7 @@ stacks = [c for n in (1, 2, 3) for c in itertools.product(steps, repeat=n) if la
 switched = [(*c[:i], (k, s, 1, pool), *c[i + 1 :]) for c in stacks
             for i, (k, s, padding, pool) in enumerate(c) if padding == 0]  # fmt: skip
 hidden = sum(last_size(c) == 16 for c in switched)
-print(f"{len(stacks)} stacks; {hidden} of {len(switched)} switches leave the output at 16x16")
+print(f"{len(stacks)} stacks; of {len(switched)} switches {hidden} leave 16x16")
 
 # %%
 # What happens to the mean there? Take three convolutions with strides 2, 2 and 1; the second and
