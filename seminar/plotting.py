@@ -7,7 +7,7 @@ ink and paper: the documentation turns them round in the dark theme, so whatever
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -25,7 +25,6 @@ __all__ = [
     "describe",
     "direct_label",
     "feature_maps",
-    "histogram_pair",
     "predicted_and_measured",
     "use_style",
 ]
@@ -128,58 +127,6 @@ def direct_label(
     )
 
 
-def histogram_pair(
-    ax: Axes,
-    samples: Mapping[str, npt.ArrayLike],
-    *,
-    bins: int | npt.ArrayLike = 40,
-    law: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]] | None = None,
-    colors: Mapping[str, str] | None = None,
-) -> npt.NDArray[np.float64]:
-    """Draw samples as densities over one set of bins: the first filled, the others as steps.
-
-    With bins of its own, a stretched distribution looks like the original; shared bins show the
-    stretch. Each sample is labelled where it stands out most.
-
-    Args:
-        ax: Where to draw; label its x-axis yourself, with the unit.
-        samples: Label to numbers, any shape, all finite.
-        bins: Number of bins over the range of all samples, or the edges.
-        law: Label of a sample to the positions and densities that a law predicts for it, drawn as
-            lines in ink.
-        colors: Label to colour; a label that :data:`COLORS` knows has its colour from there.
-
-    Returns:
-        The edges of the bins, shape ``(bins + 1,)``.
-
-    Raises:
-        ValueError: If there are no samples, one is empty or not finite, or a law names no sample.
-    """
-    values = {label: _finite(label, sample) for label, sample in samples.items()}
-    unknown = sorted(set(law or {}) - set(values))
-    if not values or unknown:
-        raise ValueError(
-            f"samples must hold a sample for each law, got {list(values)} and laws for {unknown}; "
-            "use the same labels in both"
-        )
-    edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
-    heights = {k: np.histogram(v, edges, density=True)[0] for k, v in values.items()}
-    for index, (label, height) in enumerate(heights.items()):
-        color = (colors or {}).get(label) or COLORS.get(label) or f"C{index}"
-        ax.stairs(height, edges, color=color, linewidth=2 if index else 1)
-        if index == 0:
-            ax.stairs(height, edges, color=color, fill=True, alpha=0.5)
-        rest = [other for name, other in heights.items() if name != label]
-        peak = int(np.argmax(height - np.max([np.zeros_like(height), *rest], axis=0)))
-        direct_label(ax, label, ((edges[peak] + edges[peak + 1]) / 2, height[peak]), color=color)
-    for style, (positions, density) in zip(
-        "-:" * len(law or {}), (law or {}).values(), strict=False
-    ):
-        ax.plot(positions, density, color=_INK, linestyle=style, linewidth=1.5)
-    ax.set_ylabel("density")
-    return edges
-
-
 def predicted_and_measured(
     ax: Axes,
     positions: npt.ArrayLike,
@@ -269,13 +216,3 @@ def feature_maps(
         ax.set_axis_off()
     bar: Colorbar = places[0].figure.colorbar(drawn, ax=places, label=label)
     return bar
-
-
-def _finite(label: str, sample: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    values = np.asarray(sample, dtype=np.float64).ravel()
-    if not values.size or not np.isfinite(values).all():
-        raise ValueError(
-            f"samples[{label!r}] must be finite and not empty, got {values.size} numbers, "
-            f"{int(np.isfinite(values).sum())} of them finite; look where they come from"
-        )
-    return values

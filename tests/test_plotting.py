@@ -10,7 +10,6 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
-from matplotlib.patches import StepPatch
 
 from seminar.evidence import Estimate
 from seminar.plotting import (
@@ -18,7 +17,6 @@ from seminar.plotting import (
     describe,
     direct_label,
     feature_maps,
-    histogram_pair,
     predicted_and_measured,
     use_style,
 )
@@ -88,60 +86,6 @@ def test_direct_label_grows_away_from_its_point(
     direct_label(ax, "peak", (0.5, 0.5), color="C1", offset=offset)
     (label,) = ax.texts
     assert (label.get_text(), label.get_horizontalalignment()) == ("peak", side)
-
-
-def test_histogram_pair_shares_bins_and_is_a_density(fig: Figure) -> None:
-    ax = fig.subplots()
-    sample = np.random.default_rng(0).normal(size=(20, 50))
-    edges = histogram_pair(ax, {"base": sample, "doubled": 2 * sample}, bins=30)
-    steps = [patch for patch in ax.patches if isinstance(patch, StepPatch)]
-    assert len(edges) == 31
-    assert (edges[0], edges[-1]) == (2 * sample.min(), 2 * sample.max())
-    for step in steps:
-        values, shared, _ = step.get_data()
-        assert shared == pytest.approx(edges)
-        assert values @ np.diff(edges) == pytest.approx(1)
-
-
-def test_histogram_pair_fills_the_first_only(fig: Figure) -> None:
-    ax = fig.subplots()
-    histogram_pair(ax, {"base": [1, 2, 3], "other": [2, 3, 4]}, colors={"other": COLORS["green"]})
-    filled = [step.get_fill() for step in ax.patches]
-    colours = [to_rgb(step.get_edgecolor()) for step in ax.patches]
-    assert filled == [False, True, False]
-    assert colours[0] == to_rgb(COLORS["base"])
-    assert colours[-1] == to_rgb(COLORS["green"])
-
-
-def test_histogram_pair_labels_where_a_sample_stands_out(fig: Figure) -> None:
-    ax = fig.subplots()
-    histogram_pair(ax, {"low": [0, 0, 0, 1], "high": [0, 1, 1, 1]}, bins=[-0.5, 0.5, 1.5])
-    assert [(text.get_text(), text.xy) for text in ax.texts] == [
-        ("low", (0, 0.75)),
-        ("high", (1, 0.75)),
-    ]
-
-
-def test_histogram_pair_draws_laws_apart(fig: Figure) -> None:
-    ax = fig.subplots()
-    curve = ([0, 1], [1, 1])
-    histogram_pair(ax, {"a": [0, 1], "b": [0, 1]}, law={"a": curve, "b": curve})
-    assert [line.get_linestyle() for line in ax.lines] == ["-", ":"]
-
-
-@pytest.mark.parametrize(
-    ("samples", "law", "message"),
-    [
-        ({}, None, r"must hold a sample for each law, got \[\]"),
-        ({"a": [1, 2]}, {"b": ([0], [1])}, r"got \['a'\] and laws for \['b'\]; use the same"),
-        ({"a": []}, None, r"samples\['a'\] must be finite and not empty, got 0 numbers"),
-        ({"a": [1, np.nan]}, None, "got 2 numbers, 1 of them finite; look where"),
-    ],
-    ids=["none", "law", "empty", "nan"],
-)
-def test_histogram_pair_rejects(fig: Figure, samples: object, law: object, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        histogram_pair(fig.subplots(), samples, law=law)  # type: ignore[arg-type]
 
 
 def test_predicted_and_measured_draws_the_interval(fig: Figure) -> None:
