@@ -257,7 +257,8 @@ Answer(f"Only new numbers: padding=1 adds a weak ring and changes no other numbe
 # Suppose you build the two networks without fixing the seed, each with weights of its own: an
 # **unpaired** comparison. How often does padding then seem to *raise* the mean?
 
-pairs = {"same weights": m1 - m0, "other weights": np.roll(m1, 1) - m0}  # of another seed
+half = len(m0) // 2  # no network is in two pairs: they have to be independent
+pairs = {"same weights": m1 - m0, "other weights": m1[half : 2 * half] - m0[:half]}
 for name, pair in pairs.items():
     print(f"{name}: {np.sum(pair > 0)} of {len(pair)} pairs have the wrong sign")
 mixed = estimate(100.0 * (pairs["other weights"] > 0))
