@@ -257,8 +257,8 @@ Answer(f"Only new numbers: padding=1 adds a weak ring and changes no other numbe
 # Suppose you build the two networks without fixing the seed, each with weights of its own: an
 # **unpaired** comparison. How often does padding then seem to *raise* the mean?
 
-half = len(m0) // 2  # no network is in two pairs: they have to be independent
-pairs = {"same weights": m1 - m0, "other weights": m1[half : 2 * half] - m0[:half]}
+odd = m1[1::2] - m0[: len(m0) // 2 * 2 : 2]  # no network in two pairs: independent
+pairs = {"same weights": m1 - m0, "other weights": odd}
 for name, pair in pairs.items():
     print(f"{name}: {np.sum(pair > 0)} of {len(pair)} pairs have the wrong sign")
 mixed = estimate(100.0 * (pairs["other weights"] > 0))
@@ -357,5 +357,4 @@ print(f"{size} x {size}; one less gives {100 * (predict_map_factor(size - 1) - 1
 #   <https://arxiv.org/abs/1603.07285>`__.
 # * Alsallakh, Kokhlikyan, Miglani, Yuan, Reblitz-Richardson (2021), `Mind the Pad: CNNs Can Develop
 #   Blind Spots <https://arxiv.org/abs/2010.02178>`__.
-# * Theory: :doc:`Padding and the border </theory/padding>`.
-# * Theory: :doc:`Convolution arithmetic </theory/convolution>`.
+# * Theory: :doc:`padding </theory/padding>`, :doc:`convolution </theory/convolution>`.
