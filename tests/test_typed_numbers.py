@@ -27,8 +27,8 @@ NUMBER = re.compile(
 )
 WORD = re.compile(
     r"\b(?:twice|thrice|hal(?:f|ves|ved)|doubl(?:es|ed|ing)|(?:one|two) thirds?|a third|quarters?"
-    r"|(?:a|one|two|three|four|nine) (?:fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?)|tripl\w+"
-    r"|\w+fold|per\s?cent|(?:two|three|four|five|nine) (?:of|in) (?:ten|a hundred)"
+    r"|(?:a|one|two|three|four|nine) (?:fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?)"
+    r"|tripl\w+|\w+fold|per\s?cent|(?:two|three|four|five|nine) (?:of|in) (?:ten|a hundred)"
     r"|(?:two|three|four|five|six|seven|eight|nine|ten|\d+) times(?! (?:in|over|at)\b))\b",
     re.IGNORECASE,
 )
@@ -73,14 +73,12 @@ DERIVED: dict[str, dict[str, float]] = {
 EVERYWHERE: dict[str, float] = {"95 %": 95}
 # Words that define, set or derive; the reason says which.
 PHRASES: dict[str, str] = {
-    "four times its share above": "a square",
+    "Ours loses it three times": "three layers of the network",
     "by how many per cent?": "the question",
     "less than one per cent?": "the exercise's question",
-    "Ours loses it three times": "three layers of the network",
+    "four times its share above": "a square",
     "repeat them 64 times": "the derivation",
     "if a tenth of each position's variance": "the question",
-    "the negative half is cut off": "the definition of ReLU",
-    "its gate is open for half of the numbers": "symmetry about zero",
     "the same loss four times": "four calls of the trap",
     "its middle and half its length": "the definition of an interval",
     "keeps the positive half": "the definition of ReLU",
@@ -103,6 +101,9 @@ PHRASES: dict[str, str] = {
     "with probability one half": "symmetry about zero",
     "halves the 16x16 image": "the definition of the pool",
     "a ReLU lets half": "symmetry about zero",
+    "cuts off the negative half": "the definition of ReLU",
+    "open for half of the numbers": "symmetry about zero",
+    "wins in half of the networks": "the case that need not be",
     "half the standard deviation, hence half that mean": "an average of four",
 }
 

@@ -7,8 +7,7 @@ by their means. This page looks at single positions. What does one wrong pixel d
 How much of the output changes when the image moves by one pixel? Which pixel learns, that is,
 which one gets a gradient? And can a pixel count more than its neighbour?
 
-Each question has a law that is derived first, then the measurement with its interval. Install the
-package of this site first (see *Run it yourself*); the page needs seconds of one processor core.
+Each question has a law that is derived first, then the measurement with its interval.
 
 To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
 ./cnn_seminar-0.1.0-py3-none-any.whl``.
