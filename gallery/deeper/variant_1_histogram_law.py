@@ -212,8 +212,7 @@ gap_table = Comparisons(
 )
 
 # %%
-# The law of infinitely many channels is expected to be a little high, so a mean just below it, even
-# outside the interval, is no surprise:
+# As a law of very many channels it is expected to be a little high, even outside the interval:
 
 for row in gap_table[::3]:
     above = 100 * (row.predicted - row.estimate.mean) / row.predicted
