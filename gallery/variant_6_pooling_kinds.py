@@ -85,9 +85,9 @@ if not bool((pooled.mean((2, 3)) >= gap[..., 0, 0]).all()):
 swapped = F.max_pool2d(noise.relu(), 2) - pooled.relu()
 two_steps = F.adaptive_avg_pool2d(F.avg_pool2d(noise, 2), 1) - gap
 exact = Comparisons(
-    Comparison(f"{name}, largest difference in each map", 0, difference.abs().amax((0, 2, 3)).numpy(),
-               6, kind="identity", tolerance=1e-6, reason="float32 rounding")
-    for name, difference in {"MaxPool of ReLU, ReLU of MaxPool": swapped,
+    Comparison(f"{name}: largest difference, by map", 0, gap_.abs().amax((0, 2, 3)).numpy(), 6,
+               kind="identity", tolerance=1e-6, reason="float32 rounding")
+    for name, gap_ in {"MaxPool of ReLU, ReLU of MaxPool": swapped,
                              "GAP of AvgPool, GAP": two_steps}.items()
 )  # fmt: skip
 if not all(row.holds for row in exact):
@@ -301,8 +301,8 @@ for padding in (0, 1):
 # Takeaways
 # ---------
 # - GAP reports the level of a map, MaxPool its peaks, even where there is nothing to find.
-# - The more alike neighbours are, the less MaxPool raises the mean. In maps of normal numbers the gap
-#   tells how rough the map is.
+# - The more alike neighbours are, the less MaxPool raises the mean. In maps of normal numbers the
+#   gap tells how rough the map is.
 # - ReLU and MaxPool can be swapped; ReLU and average pooling cannot (exercise 1).
 #
 # Exercises
