@@ -210,7 +210,8 @@ fig, ax = plt.subplots(figsize=(6.4, 2.8))
 for place, head in enumerate(HEADS):
     a, b = counted[head, "before"], counted[head, "after"]
     ax.plot([a.mean, b.mean], [place] * 2, color=COLORS[head], linewidth=1)
-    ax.plot(a.mean, place, "o", markerfacecolor="none", color=COLORS[head])
+    ax.errorbar(a.mean, place, xerr=a.half_width, fmt="o", markerfacecolor="none",
+                color=COLORS[head])  # fmt: skip
     ax.errorbar(b.mean, place, xerr=b.half_width, fmt="o", color=COLORS[head])
 ax.axvline(64, color="black", linewidth=1, linestyle=":")
 ax.set(xscale="log", xlim=(1, 200), ylim=(1.6, -0.6), ylabel="head")
@@ -219,7 +220,7 @@ ax.set_yticks(range(2), ["Flatten", "GAP"])
 ends = [counted[head, "after"].mean for head in HEADS]
 ax.set(xlabel="effective number of positions: before (open), after training (filled)",
        title=f"GAP's 64 positions become {ends[1]:.1f}, Flatten's {ends[0]:.0f}")  # fmt: skip
-describe(fig, f"Effective number of positions: {counted['gap', 'before'].mean:.0f} before "
+describe(fig, f"Effective number of positions: {counted['gap', 'before'].format()} before "
          f"training; after it {ends[0]:.0f} with Flatten, {ends[1]:.1f} with GAP.")  # fmt: skip
 plt.show()
 
@@ -248,7 +249,7 @@ logits = {head: [] for head in HEADS}
 for head, seed in product(HEADS, seeds(full=20, quick=6)):
     with torch.no_grad():
         net = build(seed, head=head)
-        z = net.to_vector(net.features(split.test_images[::8]))
+        z = net.to_vector(net.features(split.test_images[::6]))
         torch.manual_seed(seed)
         y = torch.nn.Linear(z.shape[1], 300)(z)  # 300 logits instead of 10: less noise
     logits[head].append(y.var(0).mean().item() / z.var(0).mean().item())
@@ -326,8 +327,8 @@ plt.show()
 
 Answer(
     f"GAP pushes all positions of a map alike, and training with BatchNorm turns "
-    f"{counted['gap', 'before'].mean:.0f} effective positions into "
-    f"{counted['gap', 'after'].mean:.1f}; what slows its start is what all images share: the loss "
+    f"{counted['gap', 'before'].format()} effective positions into "
+    f"{counted['gap', 'after'].format()}; what slows its start is what all images share: the loss "
     f"after {EPOCHS} epochs is {ends['GAP']:.2f}, without that part {ends['GAP, centred']:.2f}.",
     variant=4,
 )
