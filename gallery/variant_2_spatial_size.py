@@ -275,7 +275,8 @@ for ax, width in zip(axes, (widest, 15), strict=True):
                 alpha=0.6, label=name, weights=np.full(len(pair), 100 / len(pair)))  # fmt: skip
     ax.axvline(100 * (laws["default biases"] - 1), color=COLORS["law"], linestyle=":", label="law")
     ax.set_ylabel("% of the pairs")
-axes[1].set(xlabel="change of the mean with padding 1, %", title="Enlarged")
+axes[1].set_title("Enlarged")
+fig.supxlabel("change of the mean with padding 1, %")
 axes[0].set_title(f"With other weights {mixed.format('%')} of the signs are wrong")
 axes[0].legend()
 describe(fig, "Histograms of the change of the mean over pairs of networks, on two scales: with "
