@@ -270,7 +270,7 @@ for (name, head), row in {("", ""): WHEN, **rows}.items():
     print(f"{name:6}{head:9}" + " ".join(f"{one:14}" for one in row))
 for case in CASES:
     lag = estimate(np.subtract(right[case, "flatten"], right[case, "gap"]))
-    print(f"{case}: GAP lacks {lag.format('points')}:", "a" if lag.low > 0 else "no", "lag is shown")
+    print(f"{case}: GAP lacks {lag.format('points')}:", ("no", "a")[lag.low > 0], "lag is shown")
 
 # %%
 # The answer in one sentence, written by this run:
@@ -308,8 +308,8 @@ plt.show()
 # either way. To tell ten classes apart the logits must differ between images, whatever the head.
 # Flatten can add up small differences from 8192 features. GAP has 128: in the case "plain" each
 # must vary more, and training makes it; BatchNorm rescales every channel besides. Training changes
-# :math:`\sigma^2` and :math:`n_\text{eff}`, and no law gives the ratio at the end: it belongs to this
-# recipe. So :doc:`what is GAP really good for? <deeper/variant_4_shifted_images>`
+# :math:`\sigma^2` and :math:`n_\text{eff}`, and no law gives the ratio at the end: it belongs to
+# this recipe. So :doc:`what is GAP really good for? <deeper/variant_4_shifted_images>`
 #
 # Takeaways
 # ---------

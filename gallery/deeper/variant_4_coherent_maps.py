@@ -236,7 +236,7 @@ tables = torch.stack([torch.corrcoef(one.T) for one in channels])
 off_diagonal = ~torch.eye(64, dtype=bool)
 wrong = tables[:, off_diagonal]
 print(f"corrcoef: {wrong.isnan().double().mean():.0%} of pairs NaN, the others average "
-      f"{wrong.nanmean():.3f}; rho of the law {spatial_correlation(maps):.3f}")  # fmt: skip
+      f"{wrong.nanmean():.3f}\nrho of the law {spatial_correlation(maps):.3f}")  # fmt: skip
 
 # %%
 # Why does GAP start slowly?
@@ -287,7 +287,7 @@ def contender(name, seed):
 
 
 # %%
-# *Which of them helps?* The loss of the training images, epoch by epoch:
+# *Which of them helps?* The loss of the training images after the last epoch:
 
 NAMES = {"Flatten": ("flatten", "-"), "GAP": ("gap", "-"), "GAP, larger weights": ("gap", ":"),
          "GAP, centred": ("green", "-"), "GAP, BatchNorm": ("purple", "--")}  # fmt: skip
@@ -298,7 +298,7 @@ for name, seed in product(NAMES, SEEDS):
                     batch_size=BATCH, schedule="one_cycle", seed=seed)  # fmt: skip
     loss[name].append(history.loss)
 for name in NAMES:
-    print(f"{name:20} loss after {EPOCHS} epochs {estimate([one[-1] for one in loss[name]])}")
+    print(f"{name:20} {estimate([one[-1] for one in loss[name]]).format('nats')}")
 
 # %%
 # A thin line for each seed, a thick one for their mean.
