@@ -11,8 +11,11 @@ import traceback
 
 from seminar._cli.answer import NO_ANSWER
 from seminar._cli.commands import cli
+from seminar._cli.grade import grade
 
 __all__ = ["cli", "main"]
+
+cli.add_command(grade)
 
 
 def main() -> None:

@@ -1,0 +1,115 @@
+"""The command ``grade``, for teachers."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from seminar._cli.answer import NO_ANSWER
+from seminar.exercises import EXERCISES
+
+if TYPE_CHECKING:
+    from seminar.grading._results import Result
+
+
+def variants(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    """Return the numbers in ``1-6`` or ``1,3,5``, or refuse them."""
+    found: set[int] = set()
+    for part in value.replace(" ", "").split(","):
+        ends = re.fullmatch(r"(\d)(?:-(\d))?", part)
+        numbers = range(int(ends[1]), int(ends[2] or ends[1]) + 1) if ends else ()
+        if not numbers or not set(numbers) <= set(EXERCISES):
+            raise click.BadParameter(
+                f"variants (={value!r}) must be numbers from 1 to {len(EXERCISES)}; "
+                "write 1-6, or 1,3,5"
+            )
+        found.update(numbers)
+    return tuple(sorted(found))
+
+
+@click.command(
+    epilog="Exit status: 0 every file was graded, 2 the command is wrong, 3 it could not grade."
+)
+@click.argument("submissions", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for reports.")
+@click.option("--variants", "numbers", default="1-6", callback=variants, help="1-6, or 1,3,5.")
+@click.option(
+    "--marks", type=click.Path(path_type=Path, exists=True), help="TOML: marks per clause."
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Files at a time; else one per core.")
+@click.option("--student", "students", multiple=True, help="Grade this student again, alone.")
+@click.option("--clause", "only", multiple=True, help="Judge this clause again, alone.")
+@click.option("--again", is_flag=True, help="Grade also what has a result.")
+@click.option("--seconds", type=click.FloatRange(min=1), help="Time for each file; 30.")
+@click.option(
+    "--no-sandbox",
+    is_flag=True,
+    help="Run the files with all your rights: they may read, change and send away whatever you "
+    "can. Only for files that you trust.",
+)
+def grade(
+    submissions: Path,
+    out: Path,
+    numbers: tuple[int, ...],
+    marks: Path | None,
+    jobs: int | None,
+    students: tuple[str, ...],
+    only: tuple[str, ...],
+    again: bool,
+    seconds: float | None,
+    no_sandbox: bool,
+) -> None:
+    """Grade a class: every student's files in SUBMISSIONS, untrusted.
+
+    SUBMISSIONS has a folder per student with variant_N.py in it, or files STUDENT_variant_N.py. A
+    run that was stopped goes on where it ended.
+    """
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from seminar.grading._grade import grade as graded
+    from seminar.grading._limits import Limits
+    from seminar.grading._marks import load_marks
+
+    stderr = Console(stderr=True)
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bar:
+            task = bar.add_task("grading", total=None)
+            results = graded(
+                submissions,
+                out,
+                variants=numbers,
+                marks=None if marks is None else load_marks(marks),
+                jobs=jobs or os.cpu_count() or 1,
+                students=students,
+                only=only,
+                again=again,
+                sandbox=not no_sandbox,
+                limits=Limits(seconds=seconds) if seconds else None,
+                progress=lambda done, most, _: bar.update(task, completed=done, total=most),
+            )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except RuntimeError as error:
+        click.echo(f"seminar grade: {error}.", err=True)
+        sys.exit(NO_ANSWER)
+    _summarise(results, out)
+
+
+def _summarise(results: Mapping[str, Mapping[int, Result]], out: Path) -> None:
+    everything = [result for one in results.values() for result in one.values()]
+    counts: dict[str, int] = {}
+    for result in everything:
+        counts[result.status] = counts.get(result.status, 0) + 1
+    said = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    click.echo(f"{len(results)} students, {len(everything)} results: {said}.")
+    click.echo(f"open {out / 'index.html'}; the marks are in {out / 'grades.csv'}")
+    if "failed" in counts:
+        sys.exit(NO_ANSWER)

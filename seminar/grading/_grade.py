@@ -1,0 +1,154 @@
+"""Grade a class: what is to be done, in parallel, kept as it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from seminar.exercises import EXERCISES
+from seminar.grading._limits import Limits
+from seminar.grading._marks import Marks, clauses
+from seminar.grading._reports import write_reports
+from seminar.grading._results import Result, Store
+from seminar.grading._sandbox import why_unavailable
+from seminar.grading._submissions import Submission, find, read
+from seminar.grading._work import Rules, close_runners, digest, run_in_worker
+
+__all__ = ["grade"]
+
+Progress = Callable[[int, int, str], None]
+
+
+def grade(
+    submissions: Path,
+    out: Path,
+    *,
+    variants: Sequence[int] = tuple(EXERCISES),
+    marks: Marks | None = None,
+    jobs: int = 1,
+    students: Sequence[str] = (),
+    only: Sequence[str] = (),
+    again: bool = False,
+    sandbox: bool = True,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> dict[str, dict[int, Result]]:
+    """Grade what a class handed in, and write the reports.
+
+    A result that was kept stands as long as file, version, seed and limits are the same.
+
+    Args:
+        submissions: A folder with one folder per student, or with files ``STUDENT_variant_N.py``.
+        out: Where results and reports go.
+        variants: Numbers of the exercises.
+        marks: Marks per clause; 1 each where not given.
+        jobs: Number of worker processes.
+        students: Grade these alone; the others' results stay as they are.
+        only: Judge these clauses alone; the findings on the others stay as they are.
+        again: Whether to grade also what has a result.
+        sandbox: Whether to confine the files. Without, they run with all rights of the caller.
+        limits: What is allowed for one file.
+        progress: Called with the number of files done, of all, and the last student's name.
+
+    Returns:
+        The results by student and variant, those that were kept included.
+
+    Raises:
+        ValueError: If an argument is wrong.
+        RuntimeError: If the files cannot be confined here.
+    """
+    reason = why_unavailable() if sandbox else ""
+    if reason:
+        raise RuntimeError(
+            f"{reason}. Without it a file may read, change and send away whatever you can; to run "
+            "files that you trust without a sandbox, give --no-sandbox"
+        )
+    everything = find(submissions, variants)
+    _reject_unknown(everything, students, only, variants)
+    hidden = tuple(str(path.resolve()) for path in (submissions, out))
+    rules = Rules(limits or Limits(), sandbox=sandbox, hidden=hidden)
+    store = Store(out / "results")
+    results = {one.student: store.load(one.student) for one in everything}
+    forced = again or bool(students) or bool(only)
+    tasks = [
+        one
+        for one in everything
+        if (not students or one.student in students)
+        and (not only or any(c.startswith(f"{one.number}.") for c in only))
+        and (forced or not _stands(results[one.student].get(one.number), one, rules))
+    ]
+    try:
+        for done, (student, number, result) in enumerate(_run(rules, tasks, jobs), 1):
+            known = results[student]
+            known[number] = _merged(known.get(number), result, only)
+            store.save(student, known)
+            if progress is not None:
+                progress(done, len(tasks), student)
+    finally:
+        graded = {number for one in results.values() for number in one}  # perhaps earlier
+        write_reports(out, results, sorted({*variants, *graded}), marks or Marks())
+    return results
+
+
+def _reject_unknown(
+    everything: Sequence[Submission],
+    students: Sequence[str],
+    only: Sequence[str],
+    variants: Sequence[int],
+) -> None:
+    names = sorted({one.student for one in everything})
+    for student in students:
+        if student not in names:
+            shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+            raise ValueError(f"student (={student!r}) must be one of those here: {shown}")
+    for clause in only:
+        if clause not in clauses(variants):
+            raise ValueError(f"clause (={clause!r}) must be one of {', '.join(clauses(variants))}")
+
+
+def _stands(result: Result | None, submission: Submission, rules: Rules) -> bool:
+    """Whether a kept result is still that of the file."""
+    if result is None or result.rules != rules.text or result.status == "failed":
+        return False
+    if submission.path is None:
+        return result.status == "missing"
+    try:
+        return digest(read(submission.path, rules.limits.source)) == result.digest
+    except (OSError, ValueError):
+        return False
+
+
+def _merged(old: Result | None, new: Result, only: Sequence[str]) -> Result:
+    """Return the new result, or the old one with the findings on some clauses replaced."""
+    if not only or old is None or old.status != "checked" or new.status != "checked":
+        return new
+    fresh = {
+        f["clause"]: [g for g in new.findings if g["clause"] == f["clause"]]
+        for f in new.findings
+        if f["clause"] in only
+    }
+    findings = []
+    for finding in old.findings:
+        clause = finding["clause"]
+        if clause not in only:
+            findings.append(finding)
+        else:
+            findings += fresh.pop(clause, [])
+    return replace(new, findings=tuple(findings))
+
+
+def _run(rules: Rules, tasks: Sequence[Submission], jobs: int) -> Iterator[tuple[str, int, Result]]:
+    plain = [(one.student, one.number, str(one.path) if one.path else None) for one in tasks]
+    if jobs == 1 or len(plain) < 2:
+        try:
+            for task in plain:
+                yield from run_in_worker(rules, [task])
+        finally:
+            close_runners()
+        return
+    from joblib import Parallel, delayed
+
+    parallel = Parallel(n_jobs=jobs, backend="loky", return_as="generator_unordered", batch_size=1)
+    for found in parallel(delayed(run_in_worker)(rules, [task]) for task in plain):
+        yield from found

@@ -1,0 +1,278 @@
+"""The command ``seminar grade``: layout, results that are kept, marks and reports."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("safetensors")
+pytest.importorskip("joblib")
+
+from junitparser import JUnitXml
+
+from seminar._cli import cli
+from seminar.exercises import EXERCISES
+from seminar.grading import _grade, _work
+from seminar.grading._grade import grade
+from seminar.grading._marks import Marks, load_marks
+from seminar.grading._reports import safe_cell
+from seminar.grading._results import Result, Store, write_whole
+from seminar.grading._submissions import file_key, find, read
+
+
+def finding(clause, holds):
+    texts = dict.fromkeys(("text", "expected", "measured", "remedy", "reason"), "")
+    return {"clause": clause, "holds": holds, "required": True, **texts}
+
+
+class Fake:
+    """Stands for the sandbox: says what the file says."""
+
+    calls: ClassVar[list[tuple[str, int]]] = []
+
+    def run(self, task, number, seed, body):
+        Fake.calls.append((task, number))
+        if task == "observe":
+            return _work.Reply("done", b"P" + body)
+        holds = {"good": True, "bad": False}[body.decode()]
+        findings = [finding(f"{number}.{letter}", holds) for letter in "ab"]
+        return _work.Reply("done", json.dumps({"status": "checked", "findings": findings}).encode())
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    Fake.calls = []
+    monkeypatch.setattr(_work.Rules, "runner", lambda self: Fake())
+    monkeypatch.setattr(_grade, "why_unavailable", lambda: "")
+    return Fake
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "class"
+    (folder / "ann").mkdir(parents=True)
+    (folder / "ann" / "variant_2.py").write_text("good")
+    (folder / "ann" / "variant_3.py").write_text("bad")
+    (folder / "Bob O'Neil_variant_3.py").write_text("good")
+    (folder / "empty").mkdir()
+    return folder
+
+
+def rows(out):
+    with (out / "grades.csv").open(newline="", encoding="utf-8") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
+def test_both_layouts_are_found_and_missing_files_named(folder):
+    found = {(s.student, s.number): s.path is not None for s in find(folder, (2, 3))}
+    assert found == {
+        ("Bob O'Neil", 2): False,
+        ("Bob O'Neil", 3): True,
+        ("ann", 2): True,
+        ("ann", 3): True,
+        ("empty", 2): False,
+        ("empty", 3): False,
+    }
+
+
+def test_same_submission_twice_is_refused(folder):
+    (folder / "ann_variant_2.py").write_text("good")
+    with pytest.raises(ValueError, match="one file per student and variant"):
+        find(folder, (2, 3))
+
+
+def test_folder_without_submissions_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="a folder per student"):
+        find(tmp_path, (1,))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes are made by POSIX systems")
+@pytest.mark.parametrize("kind", ["link", "pipe", "long"])
+def test_anything_but_a_short_ordinary_file_is_refused(kind, tmp_path):
+    path = tmp_path / "variant_1.py"
+    if kind == "link":
+        path.symlink_to("/etc/passwd")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(b"x" * 101)
+    with pytest.raises(ValueError, match=r"symbolic link|ordinary file|at most 100"):
+        read(path, 100)
+
+
+def test_file_key_differs_for_names_that_look_alike():
+    names = ["a b", "a-b", "a/b", "../x", "x", "Ä", "é", "x" * 300, "x" * 301, "A b"]
+    assert len({file_key(name).lower() for name in names}) == len(names)
+    assert all(set(file_key(name)) <= set("-_") | set(map(chr, range(48, 123))) for name in names)
+
+
+def test_reports_agree(fake, folder, tmp_path):
+    out = tmp_path / "out"
+    grade(folder, out, variants=(2, 3))
+    table = rows(out)
+    assert [table["ann"][c] for c in ("2.a", "2.b", "2.e", "3.a", "marks")] == [
+        "1",
+        "1",
+        "",
+        "0",
+        "2",
+    ]
+    assert table["empty"]["marks"] == "0"
+    given = json.loads((out / "gradescope" / file_key("ann") / "results.json").read_text())
+    assert given["score"] == 2
+    assert [test["status"] for test in given["tests"]] == ["passed", "passed", "failed", "failed"]
+    junit = JUnitXml.fromfile(str(out / "junit.xml"))
+    assert (junit.tests, junit.failures, junit.errors) == (12, 2, 6)
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "Bob O&#x27;Neil" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_second_run_grades_only_what_changed(fake, folder, tmp_path):
+    out = tmp_path / "out"
+    grade(folder, out, variants=(2, 3))
+    fake.calls.clear()
+    grade(folder, out, variants=(2, 3))
+    assert fake.calls == []
+    (folder / "ann" / "variant_3.py").write_text("good")
+    grade(folder, out, variants=(2, 3))
+    assert fake.calls == [("observe", 3), ("judge", 3)]
+    assert rows(out)["ann"]["3.a"] == "1"
+
+
+def test_killed_run_goes_on_where_it_stopped(fake, folder, tmp_path):
+    def stop(done, _, __):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        grade(folder, out, variants=(2, 3), progress=stop)
+    left = []
+    grade(folder, out, variants=(2, 3), progress=lambda done, most, _: left.append(most))
+    assert left == [3, 3, 3]
+
+
+def test_regrading_one_student_leaves_the_rest(fake, folder, tmp_path):
+    out = tmp_path / "out"
+    grade(folder, out, variants=(2, 3))
+    for path in folder.rglob("*.py"):
+        path.write_text("bad")
+    grade(folder, out, variants=(2, 3), students=["ann"])
+    assert rows(out)["ann"]["2.a"] == "0"
+    assert rows(out)["Bob O'Neil"]["3.a"] == "1"
+
+
+def test_regrading_one_clause_leaves_the_rest(fake, folder, tmp_path):
+    out = tmp_path / "out"
+    grade(folder, out, variants=(2, 3))
+    (folder / "ann" / "variant_2.py").write_text("bad")
+    grade(folder, out, variants=(2, 3), only=["2.b"])
+    assert [rows(out)["ann"][clause] for clause in ("2.a", "2.b")] == ["1", "0"]
+
+
+def test_marks_of_the_teacher_survive_the_next_run(fake, folder, tmp_path):
+    out = tmp_path / "out"
+    grade(folder, out, variants=(2, 3))
+    text = (out / "grades.csv").read_text(encoding="utf-8")
+    (out / "grades.csv").write_text(text.replace("ann,1,1,,", "ann,1,1,2.5,"), encoding="utf-8")
+    grade(folder, out, variants=(3,), again=True)
+    assert rows(out)["ann"]["2.e"] == "2.5"
+
+
+def test_marks_come_from_toml(fake, folder, tmp_path):
+    path = tmp_path / "marks.toml"
+    path.write_text('[marks]\n"2.a" = 3\n"2.b" = 0.5\n')
+    grade(folder, tmp_path / "out", variants=(2,), marks=load_marks(path))
+    assert rows(tmp_path / "out")["ann"]["marks"] == "3.5"
+
+
+BAD_MARKS = {
+    "no toml": ("[marks", "must be a TOML file"),
+    "no table": ("a = 1", "one table"),
+    "unknown": ('[marks]\n"7.a" = 1', "names the clause '7.a'"),
+    "negative": ('[marks]\n"2.a" = -1', "must be a number, 0 or more"),
+    "text": ('[marks]\n"2.a" = "many"', "must be a number, 0 or more"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), BAD_MARKS.values(), ids=BAD_MARKS)
+def test_wrong_marks_are_refused(text, said, tmp_path):
+    path = tmp_path / "marks.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=said):
+        load_marks(path)
+
+
+def test_undecided_clause_is_left_to_the_teacher():
+    result = Result("checked", findings=(finding("2.a", None), finding("2.a", True)))
+    assert Marks().given("2.a", result) is None
+    assert Marks().given("2.a", replace(result, findings=(finding("2.a", True),))) == 1.0
+    assert Marks().given("2.a", Result("undecided")) is None
+    assert Marks().given("2.a", Result("time")) == 0.0
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx"])
+def test_no_cell_is_a_formula(text):
+    assert safe_cell(text).startswith("'")
+
+
+def test_result_survives_being_kept(tmp_path):
+    store = Store(tmp_path)
+    result = Result("checked", findings=(finding("2.a", None),), digest="x", rules="y")
+    store.save("ann", {2: result})
+    assert store.load("ann") == {2: result}
+    store.path("ann").write_text('{"schema": 1, "student": "ann", "var')
+    assert store.load("ann") == {}
+
+
+def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_whole(path, "old")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_whole(path, "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert path.read_text() == "old"
+
+
+def test_without_sandbox_untrusted_files_are_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(_grade, "why_unavailable", lambda: "the sandbox needs Linux")
+    ran = CliRunner().invoke(cli, ["grade", str(folder), "--out", str(tmp_path / "out")])
+    assert ran.exit_code == 3
+    assert "the sandbox needs Linux" in ran.stderr
+    assert "read, change and send away whatever you can" in ran.stderr
+
+
+WRONG = {
+    "variants": (["--variants", "1-9"], "must be numbers from 1 to 6"),
+    "student": (["--student", "carl"], "must be one of those here"),
+    "clause": (["--clause", "9.z"], "must be one of"),
+}
+
+
+@pytest.mark.parametrize(("options", "said"), WRONG.values(), ids=WRONG)
+def test_wrong_option_is_a_usage_error(options, said, fake, folder, tmp_path):
+    command = ["grade", str(folder), "--out", str(tmp_path / "out"), *options]
+    ran = CliRunner().invoke(cli, command)
+    assert ran.exit_code == 2
+    assert said in ran.stderr
+
+
+def test_trusted_files_are_graded_without_a_sandbox(tmp_path):
+    (tmp_path / "class").mkdir()
+    file = tmp_path / "class" / "ann_variant_3.py"
+    file.write_text(EXERCISES[3].solution_file(), encoding="utf-8")
+    command = ["grade", str(tmp_path / "class"), "--out", str(tmp_path / "out"), "--no-sandbox"]
+    ran = CliRunner().invoke(cli, [*command, "--variants", "3", "--jobs", "1"])
+    assert ran.exit_code == 0, ran.output
+    assert rows(tmp_path / "out")["ann"]["marks"] == "2"
