@@ -510,6 +510,11 @@ def test_scrolling_boxes_can_be_focused_once():
     assert '<div tabindex="0" class="table-wrapper docutils">' in cured
 
 
+def test_entries_of_the_bibliography_are_items_of_their_list():
+    entry = '<div role="list"><div class="citation" role="doc-biblioentry">x</div></div>'
+    assert html_cures.mend_citations(entry).count('role="listitem"') == 1
+
+
 def test_clauses_and_the_answer_of_a_page_can_be_linked_once():
     row = '<tr><th scope="row">1.b</th></tr>'
     cured = html_cures.make_addressable(f'{row}{row}<p class="answer">a</p><p class="answer">b</p>')

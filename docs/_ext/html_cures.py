@@ -2,6 +2,7 @@
 
 * Boxes that scroll sideways (code, output, tables) can be focused, so that the keyboard scrolls
   them.
+* Entries of the bibliography are items of a list.
 * The clauses of a page's first check and its answer get ids, so that other pages can link them.
 * sphinx-gallery's own cards on the gallery index hide their link text and carry an invalid
   ``tooltip`` attribute; the index gets our cards instead, before it is parsed.
@@ -33,6 +34,14 @@ def make_focusable(body: str) -> str:
     )
 
 
+def mend_citations(body: str) -> str:
+    """Return the HTML with the entries of a bibliography as items of their list.
+
+    docutils gives them a role that ARIA has dropped, inside an element with the role of a list.
+    """
+    return body.replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def make_addressable(body: str) -> str:
     """Return the HTML with ids on each clause's first row and on the page's answer."""
     for clause in dict.fromkeys(re.findall(r'<th scope="row">(\d\.[a-z])</th>', body)):
@@ -59,7 +68,7 @@ def _on_page(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
 ) -> None:
     if "body" in context:
-        context["body"] = make_focusable(context["body"])
+        context["body"] = mend_citations(make_focusable(context["body"]))
         if pagename.startswith(tuple(app.config.sphinx_gallery_conf["gallery_dirs"])):
             context["body"] = make_addressable(context["body"])
 
