@@ -125,19 +125,20 @@ def load_data(
     The 1,797 digits come from 13 people, who are in both parts of the split: test accuracy says
     how well a network reads *these* hands, and is kinder than reading a stranger's would be.
 
+    A source is one of these; black is 0 and labels count from 0:
+
+    - ``"digits"``: scikit-learn's handwritten digits, 8×8 px (no download);
+    - ``"mnist5k"``: 5,000 images of MNIST, 28×28 px (the extra ``mnist``);
+    - a path to an ``.npz`` file with the arrays ``images`` and ``labels``, or
+      ``x_train``, ``y_train``, ``x_test`` and ``y_test``; images of shape ``(N, H, W)``,
+      ``(N, H, W, C)`` or ``(N, C, H, W)``, C being 1 or 3;
+    - a path to a folder with one sub-folder of images per class;
+    - ``"cifar10:/path/to/cifar-10-batches-py"``;
+    - a dataset object with ``len(source)`` and ``source[i] == (image, label)``, as
+      torchvision's are: PIL images, arrays, or tensors ``(C, H, W)``.
+
     Args:
-        source: Where the images are, black being 0 and the labels counting from 0:
-
-            - ``"digits"``: scikit-learn's handwritten digits, 8×8 px (no download);
-            - ``"mnist5k"``: 5,000 images of MNIST, 28×28 px (the extra ``mnist``);
-            - a path to an ``.npz`` file with the arrays ``images`` and ``labels``, or
-              ``x_train``, ``y_train``, ``x_test`` and ``y_test``; images of shape ``(N, H, W)``,
-              ``(N, H, W, C)`` or ``(N, C, H, W)``, C being 1 or 3;
-            - a path to a folder with one sub-folder of images per class;
-            - ``"cifar10:/path/to/cifar-10-batches-py"``;
-            - a dataset object with ``len(source)`` and ``source[i] == (image, label)``, as
-              torchvision's are: PIL images, arrays, or tensors ``(C, H, W)``.
-
+        source: Where the images are, one of the above.
         seed: Seed of the split; other seeds give other training sets.
         train_fraction: Share of the images to train on, between 0 and 1, equal in every class.
             None keeps a source's own split (``x_train`` and so on, CIFAR-10), and takes 0.3 where
