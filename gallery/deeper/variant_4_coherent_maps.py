@@ -209,8 +209,8 @@ Comparison("n_eff of new images / of training images, GAP", 1.0,
 fig, ax = plt.subplots(figsize=(6.4, 2.8))
 for place, head in enumerate(HEADS):
     a, b = counted[head, "before"], counted[head, "after"]
-    ax.plot([a.mean, b.mean], [place] * 2, color=COLORS[head], linewidth=1)
-    ax.errorbar(a.mean, place, xerr=a.half_width, fmt="o", markerfacecolor="none",
+    ax.plot([a.mean, b.mean], [place - 0.2, place], color=COLORS[head], linewidth=1)
+    ax.errorbar(a.mean, place - 0.2, xerr=a.half_width, fmt="o", markerfacecolor="none",
                 color=COLORS[head])  # fmt: skip
     ax.errorbar(b.mean, place, xerr=b.half_width, fmt="o", color=COLORS[head])
 ax.axvline(64, color="black", linewidth=1, linestyle=":")
