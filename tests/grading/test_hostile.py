@@ -41,6 +41,7 @@ HARMS = {
     "parent": lambda o: o["status"] == "parent killed",
     "daemon": lambda o: o["status"] == "left behind",
     "loot": lambda o: "LOOT" in o["answer"],
+    "note": lambda o: "LOOT" in o["answer"],  # of the next file, which finds it
     "flood": lambda o: o["output"] > 10**8,
     "raw": lambda o: "\\u001b" in o["answer"] or o["length"] > 10**7,
     "giant": lambda o: "findings" in o["answer"],
@@ -55,7 +56,8 @@ def test_corpus_is_large_enough():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_naive_grader_is_harmed(name, ungraded):
-    outcome = ungraded["outcomes"].get(name, {"status": "no outcome"})
+    victim = name.replace("a_leaves", "b_leaves")
+    outcome = ungraded["outcomes"].get(victim, {"status": "no outcome"})
     assert HARMS[harm_of(name)](outcome), (outcome, ungraded["said"])
 
 
