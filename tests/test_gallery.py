@@ -7,9 +7,9 @@ import io
 import itertools
 import re
 import sys
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from docutils import nodes
 from docutils.core import publish_doctree
 from docutils.parsers.rst.roles import register_local_role
@@ -17,6 +17,8 @@ from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
 import seminar
 from seminar.variants import VARIANTS
+
+ROOT = Path(__file__).parent.parent
 
 PAGES = sorted((ROOT / "gallery").glob("*.py"))  # one for each variant: the assignment's answer
 DEEPER = sorted((ROOT / "gallery" / "deeper").glob("*.py"))  # what goes further

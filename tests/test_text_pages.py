@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import codecs
 import re
+from pathlib import Path
 
 import latexcodec  # noqa: F401  registers the codec "ulatex"
 import pytest
-from conftest import ROOT
 from pybtex.database import parse_file
 from sphinx_gallery.py_source_parser import split_code_and_text_blocks
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/run-it-yourself.md"])

@@ -13,13 +13,15 @@ import ast
 import functools
 import math
 import re
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
 from seminar.probes import conv_output_size, layer_table
 from seminar.variants import VARIANTS
+
+ROOT = Path(__file__).parent.parent
 
 LARGE = 16
 NUMBER = re.compile(

@@ -93,6 +93,11 @@ def _places() -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def _inside(path: Path) -> Path:
+    """Return where a path lies in the sandbox, whose ``/tmp`` is fresh."""
+    return Path("/outside", path.relative_to("/tmp")) if path.is_relative_to("/tmp") else path
+
+
 def command(hidden: Sequence[Path] = ()) -> list[str]:
     """Return the command that starts a server in bubblewrap.
 
@@ -112,21 +117,22 @@ def command(hidden: Sequence[Path] = ()) -> list[str]:
         options += ["--ro-bind-try", name, name]
     places = [place for place in _places() if not place.is_relative_to("/usr")]
     places = [p for p in places if not any(q in p.parents for q in places)]
-    parents = {parent for place in places for parent in place.parents[:-1]}
-    for parent in sorted(parents - set(places)):  # bubblewrap would make them for root alone
+    targets = [_inside(place) for place in places]
+    parents = {parent for target in targets for parent in target.parents[:-1]}
+    for parent in sorted(parents - set(targets)):  # bubblewrap would make them for root alone
         options += ["--perms", "0755", "--dir", str(parent)]
-    for place in places:
-        options += ["--ro-bind", str(place), str(place)]
+    for place, target in zip(places, targets, strict=True):
+        options += ["--ro-bind", str(place), str(target)]
     for folder in (path.resolve() for path in hidden):
         if any(folder.is_relative_to(place) for place in (*places, Path("/usr"))):
-            options += ["--tmpfs", str(folder)]
+            options += ["--tmpfs", str(_inside(folder))]
     options += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
     options += ["--remount-ro", "/", "--chdir", "/tmp"]
-    paths = [str(Path(__file__).resolve().parents[2])]
-    paths += [str(place) for place in _places()[3:-1]]
+    paths = [str(_inside(Path(__file__).resolve().parents[2]))]
+    paths += [str(_inside(place)) for place in _places()[3:-1]]
     for key, value in (_SETTINGS | {"PYTHONPATH": os.pathsep.join(paths)}).items():
         options += ["--setenv", key, value]
-    return [*options, sys.executable, *_SERVER]
+    return [*options, str(_inside(Path(sys.executable))), *_SERVER]
 
 
 class Sandbox:

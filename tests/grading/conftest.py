@@ -134,6 +134,7 @@ def ungraded(tmp_path_factory, confined):
             path = Path("/", name)
             if path.is_symlink():
                 command += ["--symlink", str(path.readlink()), str(path)]
+        command += ["--tmpfs", "/tmp"]  # before what may lie in it
         for place in _places():
             if not place.is_relative_to("/usr"):
                 command += ["--ro-bind", str(place), str(place)]
@@ -142,7 +143,7 @@ def ungraded(tmp_path_factory, confined):
         command += ["--bind", str(folder / "class"), "/class", "--ro-bind", str(own), "/hostile"]
         command += ["--bind", str(folder / "outcomes"), "/outcomes"]
         command += ["--ro-bind", str(HERE / "naive.py"), "/naive.py"]
-        command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+        command += ["--proc", "/proc", "--dev", "/dev"]
         settings = _SETTINGS | {"SEMINAR_TEST_SECRET": "SEMINAR_TEST_SECRET"}
         settings |= {"PYTHONPATH": str(home.parent)}
         for key, value in settings.items():
