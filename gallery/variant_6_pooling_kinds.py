@@ -106,24 +106,19 @@ exact
 # derivative, the density. The numbers are independent, so all four lie below x with probability
 # :math:`\Phi(x)^4`, and the density of the largest is the derivative of that:
 #
-# .. math:: E[\max] = \int x \, 4\varphi(x)\Phi(x)^3 \, dx = 12 \int \varphi(x)^2\,\Phi(x)^2 \, dx
+# .. math:: E[\max] = \int x \, 4\varphi(x)\Phi(x)^3 \, dx = 6\,\pi^{-3/2} \arctan\sqrt 2
 #
-# The second form is integration by parts, for :math:`x\varphi(x) = -\varphi'(x)`. Now
-# :math:`\varphi(x)^2` is :math:`1/(2\sqrt\pi)` times the density of a normal number Y with variance
-# :math:`1/2`, and :math:`\Phi(Y)^2` the probability that two more numbers lie below Y. Their
-# distances to Y have variance :math:`3/2` and covariance :math:`1/2`, so correlation
-# :math:`1/3`; two normal numbers of correlation r are both negative with probability
-# :math:`1/4 + \arcsin(r)/2\pi`. Together
-#
-# .. math:: E[\max] = \frac{12}{2\sqrt\pi}\left(\frac14 + \frac{\arcsin(1/3)}{2\pi}\right)
-#           = 6\,\pi^{-3/2} \arctan\sqrt 2
+# A sketch: by parts, with :math:`x\varphi(x) = -\varphi'(x)`, it is :math:`12\int\varphi^2\Phi^2`: a
+# sum over the six pairs of the window of how often a pair ties, times the probability that the
+# other two lie below, :math:`1/4 + \arcsin(1/3)/2\pi = \arctan(\sqrt 2)/\pi`. The page about
+# neighbours, linked below, does it for correlated numbers; here the integral is computed as well.
 #
 # The average of n independent numbers has mean 0 and variance :math:`1/n`. After a ReLU one number
 # has the mean :math:`\int_0^\infty x\varphi(x)\,dx = 1/\sqrt{2\pi}`, and so has GAP.
 
-by_parts = 12 / (2 * np.pi**0.5) * (1 / 4 + np.arcsin(1 / 3) / (2 * np.pi))
-np.testing.assert_allclose(by_parts, predict_max(4).mean, rtol=1e-9)  # error of the quadrature
-print(f"largest of 4: mean {by_parts:.4f}, variance {predict_max(4).variance:.4f}")
+closed = 6 * np.pi**-1.5 * np.arctan(2**0.5)
+np.testing.assert_allclose(closed, predict_max(4).mean, rtol=1e-9)  # error of the quadrature
+print(f"largest of 4: mean {closed:.4f}, variance {predict_max(4).variance:.4f}")
 print(f"mean after a ReLU: {predict_average(1, relu=True).mean:.4f}")
 
 # %%
@@ -243,23 +238,31 @@ ratio = {name: estimate(ratio_of_means(*np.transpose(v))) for name, v in means.i
 # Answer: the factor for noise
 # ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 # If the numbers before the second ReLU were white, the factor would be that of the two ReLU laws
-# above. They are not: all numbers of a channel share one bias, and they weigh the outputs of a
-# ReLU, which are positive on average, by the same weights. Over random weights they are normal and
-# *correlated*. The largest of four numbers that move together has less to add:
+# above. But two numbers of a channel weigh different inputs h and h', positive both, by the same
+# weights. Over random weights their covariance grows with :math:`E[hh']`, which is :math:`E[h]^2`
+# if h and h' are independent, and their variance with :math:`E[h^2]`. The quotient is their
+# correlation; the biases, which all positions share, add a little. The largest of four numbers that
+# move together has less to add:
 
 from seminar.variants.pooling_kinds import predict_feature_means
 
 white = predict_max(4, relu=True).mean / predict_average(1, relu=True).mean
+h = predict_max(4, relu=True)  # ReLU and MaxPool of white noise; the scale cancels
+level, power = h.mean**2, h.variance + h.mean**2
+print(f"E[h]^2 / E[h^2] = {level:.3f} / {power:.3f} = {level / power:.3f}")
+print(f"with the biases:         {predict_feature_means().correlation:.3f}")
 print(f"factor of white noise:   {white:.3f}")
-print(f"correlation in a window: {predict_feature_means().correlation:.3f}")
-print(f"factor with that:        {predict_feature_means().ratio:.3f}")
+print(f"factor with correlation: {predict_feature_means().ratio:.3f}")
 
 # %%
 # Measure: the factor on the network
 # ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 # The law's derivation, and what happens without padding, stand in
-# :doc:`neighbours that are alike <deeper/variant_6_alike_neighbours>`.
+# :doc:`neighbours that are alike <deeper/variant_6_alike_neighbours>`. First the mean activations:
 
+for name, values in means.items():
+    peak, level = (estimate(column).format() for column in np.transpose(values))
+    print(f"{name:5}  MaxPool {peak}, GAP {level}")
 factor, name = predict_feature_means().ratio, "F on noise: mean of MaxPool over GAP"
 reason = "the first layer's padding and the correlations of single filters are left out"
 Comparison(name, factor, ratio["noise"], 6, tolerance=0.02, reason=reason)

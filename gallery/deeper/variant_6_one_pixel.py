@@ -250,19 +250,6 @@ Comparisons(
 )
 
 # %%
-# A trap: who wins a tie?
-# ^^^^^^^^^^^^^^^^^^^^^^^
-# Where all numbers of a window are equal, a ``max_pool2d`` on a processor picks one corner, always
-# the same. ``amax`` over the windows returns the same values but splits the gradient among the
-# winners.
-
-flat = torch.zeros(1, 1, 2, 2, requires_grad=True)
-windows = F.unfold(flat, 2, stride=2)  # (N, C * 4, windows); C is 1 here
-for name, y in (("max_pool2d", F.max_pool2d(flat, 2)), ("amax", windows.amax(1))):
-    (grad,) = torch.autograd.grad(y.sum(), flat)
-    print(f"{name:10}  gradient {grad.flatten().tolist()}")
-
-# %%
 # Pixels in two bins
 # ------------------
 # *Adaptive* average pooling from N pixels to M bins lets bin i run from :math:`\lfloor iN/M\rfloor`
@@ -341,6 +328,15 @@ Answer(
 )
 
 # %%
+# Takeaways
+# ---------
+# - An outlier moves GAP whatever its sign. MaxPool hears it only if it is bright, and then more,
+#   for there are fewer windows than pixels.
+# - An average is the steadier one when the image moves by a pixel, on noise and in our network.
+# - MaxPool sends the gradient to one position of each window and keeps its norm; averaging shares
+#   it out and shrinks it.
+# - Where bins of adaptive pooling overlap, pixels count unequally: choose sizes that divide.
+#
 # References
 # ----------
 # - Zhang (2019), *Making Convolutional Networks Shift-Invariant Again*, for pooling and shifts.
