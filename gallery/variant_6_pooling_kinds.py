@@ -108,8 +108,8 @@ exact
 #
 # .. math:: E[\max] = \int x \, 4\varphi(x)\Phi(x)^3 \, dx = 6\,\pi^{-3/2} \arctan\sqrt 2
 #
-# A sketch: by parts, with :math:`x\varphi(x) = -\varphi'(x)`, it is :math:`12\int\varphi^2\Phi^2`: a
-# sum over the six pairs of the window of how often a pair ties, times the probability that the
+# A sketch: by parts, with :math:`x\varphi(x) = -\varphi'(x)`, it is :math:`12\int\varphi^2\Phi^2`:
+# a sum over the six pairs of the window of how often a pair ties, times the probability that the
 # other two lie below, :math:`1/4 + \arcsin(1/3)/2\pi = \arctan(\sqrt 2)/\pi`. The page about
 # neighbours, linked below, does it for correlated numbers; here the integral is computed as well.
 #

@@ -41,7 +41,6 @@ HARMS = {
     "parent": lambda o: o["status"] == "parent killed",
     "daemon": lambda o: o["status"] == "left behind",
     "loot": lambda o: "LOOT" in o["answer"],
-    "note": lambda o: "LOOT" in o["answer"],  # of the next file, which finds it
     "flood": lambda o: o["output"] > 10**8,
     "raw": lambda o: "\\u001b" in o["answer"] or o["length"] > 10**7,
     "giant": lambda o: "findings" in o["answer"],
