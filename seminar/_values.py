@@ -10,9 +10,10 @@ from torch import Tensor
 
 from seminar._nodes import Node
 
-__all__ = ["is_channel_mean", "is_relu_of", "same_values", "with_relus"]
+__all__ = ["bends", "is_channel_mean", "is_relu_of", "same_values", "with_relus"]
 
 _ROUNDING = 64  # units in the last place that two ways to add up a map may differ by
+_STRAIGHT = 1e-3  # largest relative residual of what counts as a straight line
 
 #: Kinds that a ReLU written by hand may have, and that lie inside one (``x * (x > 0)``).
 _LOOSE = {"other", "add", "assignment", "reshape"}
@@ -27,6 +28,27 @@ def is_relu_of(value: Tensor | None, source: Tensor | None) -> bool:
     ):
         return False
     return torch.equal(value, source.relu().to(value.dtype))
+
+
+def bends(value: Tensor | None, source: Tensor | None) -> bool:
+    """Return whether ``value`` is no straight line of ``source`` on some map.
+
+    Args:
+        value: Feature maps, shape ``(N, C, H, W)``.
+        source: What they were computed from, of the same shape.
+
+    Returns:
+        True where the best ``a * source + b`` of a map leaves a residual; False where a tensor is
+        None, has other than 4 dimensions, another shape, or is not floating.
+    """
+    if value is None or source is None or value.shape != source.shape or value.dim() != 4:
+        return False
+    if not (value.is_floating_point() and source.is_floating_point()):
+        return False
+    y, x = (t.double().flatten(2) - t.double().mean(dim=(2, 3))[..., None] for t in (value, source))
+    xx, xy, yy = x.square().sum(2), (x * y).sum(2), y.square().sum(2)
+    residual = yy - xy.square() / xx.clamp(min=torch.finfo(torch.double).tiny)
+    return bool((residual > _STRAIGHT**2 * yy).any())
 
 
 def same_values(one: Tensor | None, other: Tensor | None) -> bool:

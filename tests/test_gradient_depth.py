@@ -386,6 +386,13 @@ EXCITATIONS = {
     "addcmul of the maps": lambda y, g: torch.addcmul(y, y, g),
 }
 SQUEEZE = {"down": nn.Conv2d(64, 4, 1), "up": nn.Conv2d(4, 64, 1)}
+
+
+def by_hand(y):
+    centred = y - y.mean((0, 2, 3), keepdim=True)
+    return centred / (centred.pow(2).mean((0, 2, 3), keepdim=True) + 1e-5).sqrt()
+
+
 ALTERNATING = {
     "identity shortcuts": Written(forward_with(lambda m, i, x: (m.convs[i](x) + x).relu())),
     "shortcuts added in place": Written(forward_with(lambda m, i, x: m.convs[i](x).add_(x).relu())),
@@ -411,6 +418,17 @@ ALTERNATING = {
     "highway": highway(lambda h, x, t: t * h + (1 - t) * x),
     "highway by lerp": highway(lambda h, x, t: torch.lerp(x, h, t)),
     **{f"excitation by {how}": excited(join) for how, join in EXCITATIONS.items()},
+    "normalised by hand": Written(
+        forward_with(lambda m, i, x: by_hand(m.convs[i](x)).relu()),
+    ),
+    "divided by its root mean square": Written(
+        forward_with(
+            lambda m, i, x: (y := m.convs[i](x).relu()) / (y.square().mean(1, True) + 1).sqrt()
+        ),
+    ),
+    "ReLU from absolute values": Written(
+        forward_with(lambda m, i, x: ((y := m.convs[i](x)) + y.abs()) / 2)
+    ),
     "parallel": Written(
         forward_with(lambda m, i, x: m.convs[i](x).relu() + m.other(x).relu()), other=conv(64)
     ),
@@ -438,6 +456,22 @@ NOT_ALTERNATING = {
     ),
     "only the gate has a ReLU": (
         lambda m, i, x: (y := m.convs[i](x)) * gate(m, y), r"convs\.1: no ReLU between convs\.1"
+    ),
+    "a square before the ReLU": (
+        lambda m, i, x: (m.convs[i](x).square() - 1).relu(), r"square .* another activation"
+    ),
+    "a product with itself after it": (
+        lambda m, i, x: (y := m.convs[i](x).relu()) * y, r"mul .* another activation"
+    ),
+    "a signed square": (
+        lambda m, i, x: (y := m.convs[i](x)) * y.abs(), r".* another activation"
+    ),
+    "a sine after the ReLU": (
+        lambda m, i, x: m.convs[i](x).relu().sin(), r"sin .* another activation .*; remove it"
+    ),
+    "GELU by hand": (
+        lambda m, i, x: (y := m.convs[i](x)) * (1 + torch.erf(y / 2**0.5)) / 2,
+        r"erf .* another activation .*; put a ReLU",
     ),
 }  # fmt: skip
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seminar._routes import Routes, main_routes
+from seminar._values import bends, is_relu_of
 from seminar.conditions import Condition, Outcome, Subject, output_shape
 from seminar.graph import Node, like_weights, observe, trained_weight
 from seminar.initialization import seeded
@@ -19,6 +20,7 @@ __all__ = ["CONDITIONS", "METRICS", "first_to_last"]
 
 LAYERS = 6
 DATA_SETS = 5
+_UNNAMED = {"other", "product"}  # what may hide a nonlinearity
 _SILENT = {"input", "reshape", "other", "assignment"}  # not worth naming between two convolutions
 
 #: Ways to measure a gradient ``g`` of a weight ``w``; the first one decides clause 5.c.
@@ -86,7 +88,7 @@ class _Gap:
         """What is wrong with it, with the remedy; empty where every way holds exactly one ReLU."""
         pair = f"between {self.earlier.where} and {self.later.where}"
         relus = [node for node in self.between if node.kind == "relu"]
-        others = [node for node in self.between if node.kind == "activation"]
+        others = [node for node in self.between if node.kind == "activation" or self._bends(node)]
         if others:
             name = f"{others[0].where} ({others[0].function})"
             change = "remove it" if relus else "put a ReLU in its place"
@@ -101,6 +103,39 @@ class _Gap:
         if self.most > 1:
             return f"{relus[-1].where}: {self.most} ReLUs {pair}; keep one"
         return ""
+
+    def _bends(self, node: Node) -> bool:
+        """Whether a node without a name of its own acts as a nonlinearity on the maps.
+
+        The parts of a ReLU written by hand do not count, nor does what only leads to a mean or a
+        variance (a normalisation written by hand).
+        """
+        sources = [n for n in (self.earlier, *self.between) if n.index in node.inputs]
+        if node.kind not in _UNNAMED or len(set(node.inputs)) != 1 or not sources:
+            return False
+        if not bends(node.value, sources[0].value):
+            return False
+        relus = [other.value for other in self.between if other.kind == "relu"]
+        if any(is_relu_of(value, sources[0].value) for value in relus):
+            return False
+        ahead = self._whole_maps_from(node)
+        return node.index in self._whole_maps_from(self.earlier) and bool(
+            ahead.intersection(self.later.inputs)
+        )
+
+    def _whole_maps_from(self, start: Node) -> set[int]:
+        """Return the indices behind a node on ways that do not reduce the maps to means."""
+        reached = {start.index}
+        for node in self.between:
+            if reached.intersection(node.inputs) and not _reduces(node):
+                reached.add(node.index)
+        return reached
+
+
+def _reduces(node: Node) -> bool:
+    """Whether a node leaves fewer numbers than it takes and is no pooling."""
+    fewer = math.prod(node.output_shape) < math.prod(node.input_shape)
+    return fewer and node.kind in {"mean", *_UNNAMED}
 
 
 def _gaps(routes: Routes) -> list[_Gap]:
