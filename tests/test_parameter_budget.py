@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from seminar.conditions import Report, check
+from seminar.variants import _parameter_budget_laws
 from seminar.variants.parameter_budget import (
     LIMIT,
     VARIANT,
@@ -511,6 +513,23 @@ def test_separable_share_equals_singular_values_of_normal_matrices(sizes: tuple[
     share, error = predict_separable_share(channels, side)
     # the law's own order of error; the mean of 4,000 draws scatters by a tenth of it at most
     assert share == pytest.approx(float((energy[:, -1] / energy.sum(1)).mean()), abs=error)
+
+
+def test_mean_of_the_tracy_widom_distribution_solves_painleve_2() -> None:
+    # q'' = s q + 2 q^3 with q ~ Ai(s); F1(s) = exp(-(I + J) / 2) with I' = -q, J'' = q^2.
+    def slopes(s: float, y: np.ndarray) -> list[float]:
+        q, dq, _, _, dj = y
+        return [dq, s * q + 2 * q**3, -q, dj, q**2]
+
+    start, stop = 6.0, -6.0
+    ai, dai, _, _ = scipy.special.airy(start)
+    grid = np.linspace(start, stop, 12_001)
+    options = {"t_eval": grid, "rtol": 1e-12, "atol": 1e-14}
+    y = scipy.integrate.solve_ivp(slopes, (start, stop), [ai, dai, 0, 0, 0], **options).y
+    below = np.exp(-(y[2] + y[3]) / 2)  # the probability of a value below s
+    above = np.where(grid > 0, 1 - below, -below)
+    mean = scipy.integrate.trapezoid(above[::-1], grid[::-1])
+    assert mean == pytest.approx(_parameter_budget_laws._TRACY_WIDOM_MEAN, abs=2e-3)
 
 
 def test_separable_share_beats_equal_pieces_and_grows_with_fewer_rows() -> None:

@@ -43,6 +43,13 @@ def variants(context: click.Context, parameter: click.Parameter, value: str) -> 
     "--marks", type=click.Path(path_type=Path, exists=True), help="TOML: marks per clause."
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Files at a time; else one per core.")
+@click.option(
+    "--backend",
+    type=click.Choice(["loky", "dask"]),
+    default="loky",
+    help="loky: processes on this machine; dask: a cluster.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="The cluster's, such as tcp://10.0.0.5:8786.")
 @click.option("--student", "students", multiple=True, help="Grade this student again, alone.")
 @click.option("--clause", "only", multiple=True, help="Judge this clause again, alone.")
 @click.option("--again", is_flag=True, help="Grade also what has a result.")
@@ -59,6 +66,8 @@ def grade(
     numbers: tuple[int, ...],
     marks: Path | None,
     jobs: int | None,
+    backend: str,
+    scheduler: str | None,
     students: tuple[str, ...],
     only: tuple[str, ...],
     again: bool,
@@ -70,6 +79,7 @@ def grade(
     SUBMISSIONS has a folder per student with variant_N.py in it, or files STUDENT_variant_N.py. A
     run that was stopped goes on where it ended.
     """
+    _reject_misfit(backend, scheduler, jobs)
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -88,6 +98,7 @@ def grade(
                 variants=numbers,
                 marks=None if marks is None else load_marks(marks),
                 jobs=jobs or os.cpu_count() or 1,
+                scheduler=scheduler or "",
                 students=students,
                 only=only,
                 again=again,
@@ -101,6 +112,17 @@ def grade(
         click.echo(f"seminar grade: {error}.", err=True)
         sys.exit(NO_ANSWER)
     _summarise(results, out)
+
+
+def _reject_misfit(backend: str, scheduler: str | None, jobs: int | None) -> None:
+    if backend == "dask" and not scheduler:
+        raise click.UsageError("--backend dask needs the address of a scheduler; give --scheduler")
+    if backend != "dask" and scheduler is not None:
+        raise click.UsageError("--scheduler is for a cluster; give --backend dask with it")
+    if backend == "dask" and jobs is not None:
+        raise click.UsageError(
+            "--jobs is for this machine; on a cluster the threads of its workers decide"
+        )
 
 
 def _summarise(results: Mapping[str, Mapping[int, Result]], out: Path) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from seminar.exercises import EXERCISES
+from seminar.grading._cluster import connected
 from seminar.grading._limits import Limits
 from seminar.grading._marks import Marks, clauses
 from seminar.grading._reports import write_reports
 from seminar.grading._results import Result, Store
 from seminar.grading._sandbox import why_unavailable
 from seminar.grading._submissions import Submission, find, read
-from seminar.grading._work import Rules, close_runners, digest, run_in_worker
+from seminar.grading._work import Rules, close_runners, digest, opened, run_in_worker
 
 __all__ = ["grade"]
 
@@ -27,6 +29,7 @@ def grade(
     variants: Sequence[int] = tuple(EXERCISES),
     marks: Marks | None = None,
     jobs: int = 1,
+    scheduler: str = "",
     students: Sequence[str] = (),
     only: Sequence[str] = (),
     again: bool = False,
@@ -43,7 +46,8 @@ def grade(
         out: Where results and reports go.
         variants: Numbers of the exercises.
         marks: Marks per clause; 1 each where not given.
-        jobs: Number of worker processes.
+        jobs: Number of worker processes on this machine.
+        scheduler: Address of a dask scheduler, whose workers grade instead of this machine.
         students: Grade these alone; the others' results stay as they are.
         only: Judge these clauses alone; the findings on the others stay as they are.
         again: Whether to grade also what has a result.
@@ -58,7 +62,7 @@ def grade(
         ValueError: If an argument is wrong.
         RuntimeError: If the files cannot be confined here.
     """
-    reason = why_unavailable() if sandbox else ""
+    reason = why_unavailable() if sandbox and not scheduler else ""
     if reason:
         raise RuntimeError(
             f"{reason}. Without it a file may read, change and send away whatever you can; to run "
@@ -79,7 +83,7 @@ def grade(
         and (forced or not _stands(results[one.student].get(one.number), one, rules))
     ]
     try:
-        for done, (student, number, result) in enumerate(_run(rules, tasks, jobs), 1):
+        for done, (student, number, result) in enumerate(_run(rules, tasks, jobs, scheduler), 1):
             known = results[student]
             known[number] = _merged(known.get(number), result, only)
             store.save(student, known)
@@ -138,17 +142,24 @@ def _merged(old: Result | None, new: Result, only: Sequence[str]) -> Result:
     return replace(new, findings=tuple(findings))
 
 
-def _run(rules: Rules, tasks: Sequence[Submission], jobs: int) -> Iterator[tuple[str, int, Result]]:
-    plain = [(one.student, one.number, str(one.path) if one.path else None) for one in tasks]
-    if jobs == 1 or len(plain) < 2:
+def _run(
+    rules: Rules, tasks: Sequence[Submission], jobs: int, scheduler: str
+) -> Iterator[tuple[str, int, Result]]:
+    calls = ((rules, one.student, one.number, opened(rules, one.path)) for one in tasks)
+    if not scheduler and (jobs == 1 or len(tasks) < 2):
         try:
-            for task in plain:
-                yield from run_in_worker(rules, [task])
+            for call in calls:
+                yield run_in_worker(*call)
         finally:
             close_runners()
         return
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, parallel_config
 
-    parallel = Parallel(n_jobs=jobs, backend="loky", return_as="generator_unordered", batch_size=1)
-    for found in parallel(delayed(run_in_worker)(rules, [task]) for task in plain):
-        yield from found
+    with ExitStack() as stack:
+        if scheduler:
+            client = stack.enter_context(connected(scheduler, sandbox=rules.sandbox))
+            stack.enter_context(parallel_config("dask", client=client))
+        else:
+            stack.enter_context(parallel_config("loky", n_jobs=jobs))
+        parallel = Parallel(return_as="generator_unordered", batch_size=1)
+        yield from parallel(delayed(run_in_worker)(*call) for call in calls)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +17,7 @@ from seminar.grading._results import Result
 from seminar.grading._sandbox import Reply, Sandbox
 from seminar.grading._submissions import read
 
-__all__ = ["Rules", "grade_file", "run_in_worker"]
+__all__ = ["Rules", "close_runners", "grade_file", "opened", "run_in_worker"]
 
 _LONGEST = 600  # characters of a message
 _KINDS = {"student": "not run", "operation": "undecided", "limit": "refused"}
@@ -66,22 +65,31 @@ class Rules:
         return Sandbox(self.limits, [Path(folder) for folder in self.hidden], fresh=self.fresh)
 
 
-def grade_file(runner: Runner, rules: Rules, number: int, path: Path | None) -> Result:
+def opened(rules: Rules, path: Path | None) -> bytes | Result:
+    """Return a student's file, or the result where there is nothing to run.
+
+    Args:
+        rules: What it is judged by.
+        path: The file, or None where there is none.
+    """
+    if path is None:
+        return Result("missing", rules=rules.text)
+    try:
+        return read(path, rules.limits.source)
+    except (OSError, ValueError) as error:
+        said = error.strerror or "" if isinstance(error, OSError) else str(error)
+        return Result("refused", _line(said), rules=rules.text)
+
+
+def grade_file(runner: Runner, rules: Rules, number: int, source: bytes) -> Result:
     """Return what became of a file; whatever the file does, this returns.
 
     Args:
         runner: What runs it.
         rules: What it is judged by.
         number: Number of the variant.
-        path: The file, or None where there is none.
+        source: The file.
     """
-    if path is None:
-        return Result("missing", rules=rules.text)
-    try:
-        source = read(path, rules.limits.source)
-    except (OSError, ValueError) as error:
-        said = error.strerror or "" if isinstance(error, OSError) else str(error)
-        return Result("refused", _line(said), rules=rules.text)
     known: dict[str, Any] = {"digest": digest(source), "rules": rules.text}
     try:
         reply = runner.run("observe", number, rules.seed, source)
@@ -90,7 +98,7 @@ def grade_file(runner: Runner, rules: Rules, number: int, path: Path | None) -> 
         if reply.body[:1] == b"E":
             return _failed(reply, known)
         verdict = runner.run("judge", number, rules.seed, reply.body[1:])
-    except RuntimeError as error:
+    except (OSError, RuntimeError) as error:
         return Result("failed", _line(str(error)), **known)
     return _judged(verdict, known | {"cpu": reply.cpu + verdict.cpu})
 
@@ -150,29 +158,40 @@ def _line(text: str) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
 
 
-_RUNNERS: dict[Rules, Runner] = {}
+_IDLE: dict[Rules, list[Runner]] = {}
 
 
 def run_in_worker(
-    rules: Rules, tasks: Sequence[tuple[str, int, str | None]]
-) -> list[tuple[str, int, Result]]:
-    """Grade files in a worker process, which keeps its sandbox from call to call.
+    rules: Rules, student: str, number: int, given: bytes | Result
+) -> tuple[str, int, Result]:
+    """Grade a file in a worker process, which keeps its sandbox from call to call.
+
+    A worker that runs several threads has a sandbox for each: none is used by two at a time.
 
     Args:
-        rules: What they are judged by.
-        tasks: Student, variant and file.
+        rules: What it is judged by.
+        student: Whose file it is.
+        number: Number of the variant.
+        given: The file, or what became of it already.
     """
-    if rules not in _RUNNERS:
-        _RUNNERS[rules] = rules.runner()
-        atexit.register(_RUNNERS[rules].close)
-    runner = _RUNNERS[rules]
-    return [
-        (student, number, grade_file(runner, rules, number, Path(path) if path else None))
-        for student, number, path in tasks
-    ]
+    if isinstance(given, Result):
+        return student, number, given
+    idle = _IDLE.setdefault(rules, [])
+    try:
+        runner = idle.pop()
+    except IndexError:
+        runner = rules.runner()
+        atexit.register(runner.close)
+    try:
+        return student, number, grade_file(runner, rules, number, given)
+    finally:
+        idle.append(runner)
 
 
 def close_runners() -> None:
-    """End the sandboxes of this process."""
-    while _RUNNERS:
-        _RUNNERS.popitem()[1].close()
+    """End the idle sandboxes of this process."""
+    for idle in list(_IDLE.values()):
+        while idle:
+            runner = idle.pop()
+            runner.close()
+            atexit.unregister(runner.close)
