@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from seminar.exercises import EXERCISES
@@ -60,7 +61,7 @@ def grade(
 
     Raises:
         ValueError: If an argument is wrong.
-        RuntimeError: If the files cannot be confined here.
+        RuntimeError: If the files cannot be confined here, or a package or the cluster is missing.
     """
     reason = why_unavailable() if sandbox and not scheduler else ""
     if reason:
@@ -68,6 +69,7 @@ def grade(
             f"{reason}. Without it a file may read, change and send away whatever you can; to run "
             "files that you trust without a sandbox, give --no-sandbox"
         )
+    _reject_missing_packages()
     everything = find(submissions, variants)
     _reject_unknown(everything, students, only, variants)
     hidden = tuple(str(path.resolve()) for path in (submissions, out))
@@ -93,6 +95,15 @@ def grade(
         graded = {number for one in results.values() for number in one}  # perhaps earlier
         write_reports(out, results, sorted({*variants, *graded}), marks or Marks())
     return results
+
+
+def _reject_missing_packages() -> None:
+    missing = [name for name in ("joblib", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise RuntimeError(
+            f"grading needs {' and '.join(missing)}; install the extra with "
+            'python -m pip install -e ".[grade]"'
+        )
 
 
 def _reject_unknown(

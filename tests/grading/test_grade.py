@@ -18,7 +18,7 @@ from junitparser import JUnitXml
 
 from seminar._cli import cli
 from seminar.exercises import EXERCISES
-from seminar.grading import _grade, _work
+from seminar.grading import _grade, _sandbox, _work
 from seminar.grading._grade import grade
 from seminar.grading._marks import Marks, load_marks
 from seminar.grading._reports import safe_cell
@@ -251,6 +251,24 @@ def test_without_sandbox_untrusted_files_are_refused(folder, tmp_path, monkeypat
     assert ran.exit_code == 3
     assert "the sandbox needs Linux" in ran.stderr
     assert "read, change and send away whatever you can" in ran.stderr
+
+
+@pytest.mark.parametrize("platform", ["win32", "darwin"])
+def test_other_systems_are_told_that_it_needs_linux(platform, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(_sandbox.sys, "platform", platform)
+    out = tmp_path / "out"
+    ran = CliRunner().invoke(cli, ["grade", str(folder), "--out", str(out)])
+    said = " ".join(ran.stderr.split())
+    assert ran.exit_code == 3
+    assert "the sandbox needs Linux; on Windows use WSL, on macOS a virtual machine" in said
+    assert "may read, change and send away whatever you can" in said
+    assert not out.exists()
+
+
+def test_missing_package_is_named(fake, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(_grade, "find_spec", lambda name: None)
+    with pytest.raises(RuntimeError, match=r"needs joblib and safetensors; .*\[grade\]"):
+        grade(folder, tmp_path / "out")
 
 
 WRONG = {
