@@ -22,6 +22,7 @@ To run it, unpack the page's zip and install the package that lies in it: ``pyth
 # feature map is one channel). The two networks below differ in one thing: in the second, the
 # weights of layer 3 have twice the variance. We feed both the same photograph.
 
+# sphinx_gallery_thumbnail_number = 2
 import math
 import textwrap
 
@@ -348,6 +349,8 @@ print(f"predicted {math.log10(predict_scale(2)):.4f}")
 # Check your own network
 # ----------------------
 # Any network that meets the conditions passes, however it is written. Put yours here:
+# To begin one of your own, run ``seminar new 1`` or take the starter under this page's title;
+# hints in steps are on :doc:`Check your own </check-your-own>`.
 
 mine = build(seed=7)  # your network here
 print(check(VARIANT, mine))

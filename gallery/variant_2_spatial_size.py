@@ -22,7 +22,6 @@ To run it, unpack the page's zip and install the package that lies in it: ``pyth
 # which look the same everywhere, and average its output over inputs and channels: one number is
 # left for each position.
 
-# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -319,6 +318,8 @@ print(f"bright frame: {estimate(100 * (ratio_of_means(*bright) - 1)).format('%')
 # Check your own network
 # ----------------------
 # Give ``check`` any module. In this one the author padded the map by hand before the convolution:
+# To begin one of your own, run ``seminar new 2`` or take the starter under this page's title;
+# hints in steps are on :doc:`Check your own </check-your-own>`.
 
 mine = nn.Sequential(
     nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(4),

@@ -20,7 +20,6 @@ minute of one processor core.
 # numbers of a map, GAP only their average. *Guess first: over many images, which varies more, one
 # number of the map or the average? And will training change that?*
 
-# sphinx_gallery_thumbnail_number = 3
 from itertools import product
 
 import matplotlib.pyplot as plt
@@ -321,6 +320,8 @@ plt.show()
 # Check your own networks
 # -----------------------
 # Pass both networks in one mapping. Here the author of the second one pooled by the maximum:
+# To begin one of your own, run ``seminar new 4`` or take the starter under this page's title;
+# hints in steps are on :doc:`Check your own </check-your-own>`.
 
 wrong = build(head="gap")
 wrong.to_vector[0] = nn.AdaptiveMaxPool2d(1)

@@ -20,7 +20,6 @@ To run it, unpack the page's zip and install the package that lies in it: ``pyth
 # Our first network is deep: 24 convolutions, each followed by a ReLU, with the weights that PyTorch
 # draws by itself (``first_gain=None``). ``build`` makes all networks of this page.
 
-# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -330,6 +329,8 @@ for fixed in (False, True):
 # Check your own network
 # ----------------------
 # Give ``check`` any module. In this one an activation is of the wrong kind:
+# To begin one of your own, run ``seminar new 5`` or take the starter under this page's title;
+# hints in steps are on :doc:`Check your own </check-your-own>`.
 
 mine = build(seed=0)
 mine.layers.relu3 = nn.LeakyReLU(0.1)

@@ -196,7 +196,6 @@ channel = feature["photo"][index["photo"]].mean((1, 2)).argmax().item()
 # The patch with the most contrast and its strongest channel, on one scale: F, its MaxPool, the
 # network's output, which averages MaxPool over 2x2 bins, and GAP of F.
 
-# sphinx_gallery_thumbnail_number = 3
 rows = {"F": feature, "MaxPool": largest, "output": output, "GAP": average}
 tiles = [stage[name][index[name], channel] for name in inputs for stage in rows.values()]
 titles = [f"{tile.mean():.2f}" for tile in tiles]
@@ -349,6 +348,8 @@ print(f"law {predict_max(4).mean / 2:.4f}, measured {estimate(before)}")
 # ----------------------
 # Build a network from ``(3, 64, 64)`` to ``(32, 8, 8)`` with both kinds of pooling and check it.
 # This one forgets MaxPool; the table names the layer and the change.
+# To begin one of your own, run ``seminar new 6`` or take the starter under this page's title;
+# hints in steps are on :doc:`Check your own </check-your-own>`.
 
 convolution = torch.nn.Conv2d(3, 32, 3, padding=1)
 mine = torch.nn.Sequential(convolution, torch.nn.AvgPool2d(2), torch.nn.AdaptiveAvgPool2d(8))

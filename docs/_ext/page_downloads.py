@@ -1,14 +1,17 @@
-"""List a gallery page's downloads under its title and, by a template, in the sidebar.
+r"""List a gallery page's downloads under its title and, by a template, in the sidebar.
 
 The script, the notebook and the archive that sphinx-gallery offers at a page's end move to its
 top; the page context gets the same list as ``downloads``. Where the site's address is configured,
-the notebook can be opened in Colab too::
+the notebook can be opened in Colab too. Files that the site serves for some pages follow by a
+pattern of page names, a label and a place that may use the pattern's groups::
 
     html_baseurl = "https://example.org/"
+    page_downloads_more = [(r"lessons/(\w+)", "Starter", r"starters/\1.py")]
 """
 
 from __future__ import annotations
 
+import re
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,9 @@ def page_downloads(app: Sphinx, pagename: str) -> list[tuple[str, str]]:
     served = app.env.dlfiles
     found = {suffix: served.get(Path(f"{pagename}{suffix}")) for suffix in LABELS}
     links = [(LABELS[suffix], f"_downloads/{hit[1]}") for suffix, hit in found.items() if hit]
+    for pattern, label, place in app.config.page_downloads_more:
+        if match := re.fullmatch(pattern, pagename):
+            links.append((label, match.expand(place)))
     if app.config.html_baseurl and found[".ipynb"]:
         address = f"{app.config.html_baseurl}_downloads/{found['.ipynb'][1]}"
         where = f"https://colab.research.google.com/#fileId={quote(address, safe='')}"
@@ -48,5 +54,6 @@ def _add_to_page(
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
+    app.add_config_value("page_downloads_more", [], "html")
     app.connect("html-page-context", _add_to_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

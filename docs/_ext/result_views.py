@@ -4,14 +4,14 @@
 
     ```{variant-cards}
     ```
-    ```{variant-figure} 1
+    ```{variant-figure} 1 3
     ```
 
 ``variant-cards`` makes a card for each variant's page: question, figure, folded answer, link; with
-``:deeper:``, for each page in the folder ``deeper``, with its title. ``variant-figure`` repeats the
-chosen figure of a variant's page. Inline, the role ``variant`` links to the page of a variant by
-number, where the page exists. All of them read what ``gallery_records`` kept, so nobody types a
-result.
+``:deeper:``, for each page in the folder ``deeper``, with its title. ``variant-figure`` repeats a
+figure of a variant's page, by number, or else the chosen one. Inline, the role ``variant`` links to
+the page of a variant by number, where the page exists. All of them read what ``gallery_records``
+kept, so nobody types a result.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class View(SphinxDirective):
             name: record for name, record in self.records().items() if is_deeper(name) is deeper
         }
 
-    def figure(self, docname: str) -> list[nodes.Node]:
-        """Return the light and the dark image of a page's chosen figure."""
+    def figure(self, docname: str, number: int = 0) -> list[nodes.Node]:
+        """Return the light and the dark image of a page's figure; 0 is the chosen one."""
         script = Path(self.env.srcdir, f"{docname}.py")
-        number = chosen_figure(script.read_text(encoding="utf-8"))
+        number = number or chosen_figure(script.read_text(encoding="utf-8"))
         stem = f"sphx_glr_{script.stem}_{number:03}"
         light = script.parent / "images" / f"{stem}.svg"
         self.env.note_dependency(str(light))
@@ -94,16 +94,17 @@ class VariantCards(View):
 
 
 class VariantFigure(View):
-    """The chosen figure of one variant's page."""
+    """A figure of one variant's page."""
 
     required_arguments = 1
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the pair of images."""
-        number = int(self.arguments[0])
+        number, which = (*map(int, self.arguments), 0)[:2]
         for docname, record in self.pages(deeper=False).items():
             if record["variant"]["number"] == number:
-                figure = self.figure(docname)
+                figure = self.figure(docname, which)
                 return [nodes.container("", *figure, classes=["variant-figure"])]
         return []
 
