@@ -89,6 +89,13 @@ def grade(
 
     stderr = Console(stderr=True)
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    new = 0
+
+    def show(done: int, most: int, _: str) -> None:
+        nonlocal new
+        new = done
+        bar.update(task, completed=done, total=most)
+
     try:
         with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bar:
             task = bar.add_task("grading", total=None)
@@ -104,14 +111,14 @@ def grade(
                 again=again,
                 sandbox=not no_sandbox,
                 limits=Limits(seconds=seconds) if seconds else None,
-                progress=lambda done, most, _: bar.update(task, completed=done, total=most),
+                progress=show,
             )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     except RuntimeError as error:
         click.echo(f"seminar grade: {error}.", err=True)
         sys.exit(NO_ANSWER)
-    _summarise(results, out)
+    _summarise(results, new, out)
 
 
 def _reject_misfit(backend: str, scheduler: str | None, jobs: int | None) -> None:
@@ -125,13 +132,13 @@ def _reject_misfit(backend: str, scheduler: str | None, jobs: int | None) -> Non
         )
 
 
-def _summarise(results: Mapping[str, Mapping[int, Result]], out: Path) -> None:
+def _summarise(results: Mapping[str, Mapping[int, Result]], new: int, out: Path) -> None:
     everything = [result for one in results.values() for result in one.values()]
     counts: dict[str, int] = {}
     for result in everything:
         counts[result.status] = counts.get(result.status, 0) + 1
     said = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    click.echo(f"{len(results)} students, {len(everything)} results: {said}.")
+    click.echo(f"{len(results)} students, {len(everything)} results, {new} of them new: {said}.")
     click.echo(f"open {out / 'index.html'}; the marks are in {out / 'grades.csv'}")
     if "failed" in counts:
         sys.exit(NO_ANSWER)

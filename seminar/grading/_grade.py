@@ -12,7 +12,7 @@ from seminar.exercises import EXERCISES
 from seminar.grading._cluster import connected
 from seminar.grading._limits import Limits
 from seminar.grading._marks import Marks, clauses
-from seminar.grading._reports import write_reports
+from seminar.grading._reports import read_own_marks, write_reports
 from seminar.grading._results import Result, Store
 from seminar.grading._sandbox import why_unavailable
 from seminar.grading._submissions import Submission, find, read
@@ -72,6 +72,7 @@ def grade(
     _reject_missing_packages()
     everything = find(submissions, variants)
     _reject_unknown(everything, students, only, variants)
+    read_own_marks(out / "grades.csv")  # refused now rather than after the class was graded
     hidden = tuple(str(path.resolve()) for path in (submissions, out))
     rules = Rules(limits or Limits(), sandbox=sandbox, hidden=hidden)
     store = Store(out / "results")

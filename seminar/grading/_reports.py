@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from seminar.exercises import EXERCISES
 from seminar.grading._html import page
 from seminar.grading._marks import Marks, clauses, experiment, judged
 from seminar.grading._results import Result, write_whole
 from seminar.grading._submissions import file_key
 
-__all__ = ["write_reports"]
+__all__ = ["read_own_marks", "write_reports"]
 
 Results = Mapping[str, Mapping[int, Result]]
 
@@ -28,7 +29,7 @@ def write_reports(out: Path, results: Results, numbers: Sequence[int], marks: Ma
         numbers: The variants.
         marks: Marks per clause.
     """
-    own = read_own_marks(out / "grades.csv", numbers)
+    own = read_own_marks(out / "grades.csv")
     write_whole(out / "grades.csv", table(results, numbers, marks, own))
     write_whole(out / "index.html", page(results, numbers, marks))
     for student, one in results.items():
@@ -37,19 +38,39 @@ def write_reports(out: Path, results: Results, numbers: Sequence[int], marks: Ma
     write_whole(out / "junit.xml", junit(results, numbers))
 
 
-def read_own_marks(path: Path, numbers: Sequence[int]) -> dict[str, dict[str, str]]:
-    """Return what a teacher wrote into the columns of the experiments, by student."""
+def read_own_marks(path: Path) -> dict[str, dict[str, str]]:
+    """Return what a teacher wrote into the columns of the experiments, by student.
+
+    Args:
+        path: The table of an earlier run, perhaps saved by a spreadsheet; it need not exist.
+
+    Raises:
+        ValueError: If it is there and cannot be read: a new table would erase what was written.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+    except FileNotFoundError:
         return {}
-    columns = [experiment(number) for number in range(1, 7)]
-    rows = csv.DictReader(io.StringIO(text))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(_unreadable(path, str(error))) from error
+    head = text.partition("\n")[0].replace('"', "")
+    separator = head.removeprefix("student")[:1]
+    if not head.startswith("student") or separator not in {",", ";", "\t"}:
+        raise ValueError(_unreadable(path, f"its first line is {head[:60]!r}"))
+    columns = [experiment(number) for number in EXERCISES]
+    rows = csv.DictReader(io.StringIO(text), delimiter=separator)
     return {
         row["student"]: {c: row[c] for c in columns if row.get(c)}
         for row in rows
         if row.get("student")
     }
+
+
+def _unreadable(path: Path, why: str) -> str:
+    return (
+        f"{path} may hold marks of yours and must be a table in UTF-8 that begins with the column "
+        f"student, but {why}; move it away, or save it as CSV in UTF-8"
+    )
 
 
 def table(

@@ -128,7 +128,7 @@ def workers(scheduler, tmp_path_factory):
 def test_two_workers_grade_a_class(workers, submissions, confined):
     ran = grade(submissions, workers, "--seconds", "3")
     assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
-    assert ran.stdout.startswith("3 students, 3 results: 2 checked, 1 time.\n")
+    assert ran.stdout.startswith("3 students, 3 results, 3 of them new: 2 checked, 1 time.\n")
     assert marks(submissions) == {"ann": "2", "bob": "2", "eve": "0"}
 
 

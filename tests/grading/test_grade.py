@@ -189,6 +189,28 @@ def test_marks_of_the_teacher_survive_the_next_run(fake, folder, tmp_path):
     assert rows(out)["ann"]["2.e"] == "2.5"
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_marks_of_the_teacher_survive_a_spreadsheet(separator, fake, folder, tmp_path):
+    out = tmp_path / "out"
+    grade(folder, out, variants=(2, 3))
+    text = (out / "grades.csv").read_text(encoding="utf-8")
+    text = text.replace("ann,1,1,,", "ann,1,1,2.5,").replace(",", separator)
+    (out / "grades.csv").write_text(text, encoding="utf-8-sig")
+    grade(folder, out, variants=(2, 3))
+    assert rows(out)["ann"]["2.e"] == "2.5"
+
+
+@pytest.mark.parametrize("data", [b"name,2.e\nann,1\n", "student,2.e\nJörg,1\n".encode("latin-1")])
+def test_table_that_cannot_be_read_is_not_overwritten(data, fake, folder, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "grades.csv").write_bytes(data)
+    with pytest.raises(ValueError, match="may hold marks of yours"):
+        grade(folder, out, variants=(2,))
+    assert (out / "grades.csv").read_bytes() == data
+    assert fake.calls == []
+
+
 def test_marks_come_from_toml(fake, folder, tmp_path):
     path = tmp_path / "marks.toml"
     path.write_text('[marks]\n"2.a" = 3\n"2.b" = 0.5\n')
