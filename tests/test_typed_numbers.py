@@ -18,10 +18,12 @@ from pathlib import Path
 import pytest
 from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
+from seminar.grading._limits import Limits
 from seminar.probes import conv_output_size, layer_table
 from seminar.variants import VARIANTS
 
 ROOT = Path(__file__).parent.parent
+LIMITS = Limits()
 
 LARGE = 16
 NUMBER = re.compile(
@@ -70,6 +72,13 @@ DERIVED: dict[str, dict[str, float]] = {
     # The assignment's own limits, the check's tolerances and the versions of Python and the data.
     "docs/assignment": {"50,000": 50_000, "0.001": 1e-3, "10 %": 10},
     "docs/run-it-yourself": {"3.11": 3.11, "5,000": 5_000},
+    "docs/grading": {
+        "30": LIMITS.seconds,
+        "32,000,000": LIMITS.parameters,
+        "64,000,000": LIMITS.activations,
+        "10,000,000,000": LIMITS.macs,
+        "3,000": LIMITS.steps,
+    },
 }
 # The level of every interval on the site, a definition.
 EVERYWHERE: dict[str, float] = {"95 %": 95}
@@ -77,6 +86,8 @@ EVERYWHERE: dict[str, float] = {"95 %": 95}
 PHRASES: dict[str, str] = {
     "Ours loses it three times": "three layers of the network",
     "by how many per cent?": "the question",
+    "half marks": "what a teacher gives",
+    "ever half written": "whole or not at all",
     "less than one per cent?": "the exercise's question",
     "four times its share above": "a square",
     "repeat them 64 times": "the derivation",
