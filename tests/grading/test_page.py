@@ -92,12 +92,14 @@ def test_shown_commands_of_ours_are_well_formed(tmp_path, monkeypatch):
         Path(folder).mkdir()
     Path("marks.toml").touch()
     ours = [command for command, _ in commands() if command[0] == "seminar"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    ours += [shlex.split(said) for said in re.findall(r"`(seminar grade .*?)`", readme)]
     workflow = yaml.safe_load(named(".github/workflows/grade.yml"))
     steps = workflow["jobs"]["grade"]["steps"]
     ours += [shlex.split(step["run"]) for step in steps if step.get("run", "").startswith("sem")]
     for command in ours:
         assert cli.commands[command[1]].make_context(command[1], command[2:])
-    assert len(ours) == 8
+    assert len(ours) == 9
 
 
 def test_options_are_those_of_the_command():
