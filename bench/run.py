@@ -1,4 +1,4 @@
-"""What the site costs to build, measured side by side in one run: ``nox -s bench``.
+"""What the site costs to build, and what the commands cost, measured side by side in one run: ``nox -s bench``.
 
     python bench/run.py FOLDER [--only NAME ...] [--publish]
 
@@ -22,6 +22,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import command_line
+import grading
 import peers
 import weights
 from timing import Row, timed
@@ -157,6 +159,8 @@ MEASURES: dict[str, Callable[[Path], list[Row]]] = {
     "growth": measure_growth,
     "defaults": peers.measure_defaults,
     "notebooks": peers.measure_notebooks,
+    "command line": command_line.measure_command_line,
+    "grading": grading.measure_grading,
 }
 
 

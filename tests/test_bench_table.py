@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import bench_table
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
+
+import grading
 
 ROWS = [
     {"what": "import torch, median of 5", "cpu_s": 2.0, "wall_s": 2.0},
@@ -14,6 +21,13 @@ ROWS = [
     {"what": "cold build, 6 copies of a small script", "pages": 6, "cpu_s": 16.0, "wall_s": 1},
     {"what": "cold build, 12 copies of a small script", "pages": 12, "cpu_s": 22.0, "wall_s": 1},
     {"what": "cold build, 24 copies of a small script", "pages": 24, "cpu_s": 40.0, "wall_s": 1},
+    {"what": "import torch", "cpu_s": 2.5, "wall_s": 1},
+    {"what": "seminar --help", "cpu_s": 0.2, "wall_s": 0.25},
+    {"what": "seminar check 1", "cpu_s": 2.6, "wall_s": 1},
+    {"what": "seminar check 5", "cpu_s": 3.0, "wall_s": 1},
+    {"what": grading.FRESH, "cpu_s": 2.5, "wall_s": 1},
+    {"what": grading.TWO, "cpu_s": 5.0, "wall_s": 1},
+    {"what": grading.SERVER, "cpu_s": 0.1, "wall_s": 1},
 ]
 
 
@@ -26,6 +40,10 @@ ROWS = [
         ("two workers", "0.60"),  # 30 / 50
         ("from 6 to 12", "0.50"),  # (22 - 16) / 6 / 2
         ("from 12 to 24", "0.75"),  # (40 - 22) / 12 / 2
+        ("costliest seminar check", "1.20"),  # 3 / 2.5
+        ("seminar --help", "0.25"),
+        ("CPU of a fresh process", "25.0"),  # 2.5 / 0.1
+        ("CPU of two fresh processes", "50.0"),  # 5 / 0.1
     ],
 )
 def test_ratios_follow_from_the_times(words, value):
@@ -39,4 +57,5 @@ def test_what_was_not_measured_is_left_out():
 
 def test_times_are_shown_in_imports_of_torch():
     shown = bench_table.times({"times": ROWS})
+    assert shown[9] == ["seminar --help", "0.20", "0.25", "0.10"]
     assert shown[1] == ["the 10 scripts in one process", "40.0", "40.0", "20.0"]

@@ -128,6 +128,8 @@ def copied(site, tmp_path_factory):
 
 
 def test_copy_works_from_the_file_system(open_page, copied, page_path):
+    if page_path == "404.html":
+        pytest.skip("a server shows it at any depth, so its addresses begin at the site's root")
     page = open_page((copied / page_path).as_uri())
     assert page.faults == []
     assert all(one.startswith(("file:", "data:")) for one in page.asked)
