@@ -1,4 +1,4 @@
-"""What the site costs to build, and what the commands cost, measured side by side in one run: ``nox -s bench``.
+"""What the site costs to build, and its commands to run, measured side by side: ``nox -s bench``.
 
     python bench/run.py FOLDER [--only NAME ...] [--publish]
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import command_line
-import grading
+import fork_server
 import peers
 import weights
 from timing import Row, timed
@@ -160,7 +160,7 @@ MEASURES: dict[str, Callable[[Path], list[Row]]] = {
     "defaults": peers.measure_defaults,
     "notebooks": peers.measure_notebooks,
     "command line": command_line.measure_command_line,
-    "grading": grading.measure_grading,
+    "grading": fork_server.measure_grading,
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
 
-import grading
+import fork_server
 
 ROWS = [
     {"what": "import torch, median of 5", "cpu_s": 2.0, "wall_s": 2.0},
@@ -25,9 +25,9 @@ ROWS = [
     {"what": "seminar --help", "cpu_s": 0.2, "wall_s": 0.25},
     {"what": "seminar check 1", "cpu_s": 2.6, "wall_s": 1},
     {"what": "seminar check 5", "cpu_s": 3.0, "wall_s": 1},
-    {"what": grading.FRESH, "cpu_s": 2.5, "wall_s": 1},
-    {"what": grading.TWO, "cpu_s": 5.0, "wall_s": 1},
-    {"what": grading.SERVER, "cpu_s": 0.1, "wall_s": 1},
+    {"what": fork_server.FRESH, "cpu_s": 2.5, "wall_s": 1},
+    {"what": fork_server.TWO, "cpu_s": 5.0, "wall_s": 1},
+    {"what": fork_server.SERVER, "cpu_s": 0.1, "wall_s": 1},
 ]
 
 
