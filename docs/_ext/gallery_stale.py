@@ -32,7 +32,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from import_closure import import_closure
+from import_closure import Known, import_closure
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -51,8 +51,9 @@ class StaleGallery:
 
     def before(self, app: Sphinx) -> None:
         """Make sphinx-gallery run what changed, and clean up after deleted scripts."""
+        known: Known = {}
         for script, copy in _pages(app):
-            self.facts[copy] = facts = "\n".join(page_facts(app, script))
+            self.facts[copy] = facts = "\n".join(page_facts(app, script, known))
             changes = _changes(app, copy, facts)
             if changes:
                 name = copy.relative_to(app.srcdir).with_suffix("").as_posix()
@@ -75,11 +76,11 @@ class StaleGallery:
         return sorted(name for name in self.rerun if name in env.found_docs and name not in added)
 
 
-def page_facts(app: Sphinx, script: Path) -> list[str]:
+def page_facts(app: Sphinx, script: Path, known: Known | None = None) -> list[str]:
     """Return a line for each thing that the numbers and figures of one page depend on."""
     config, root = app.config, Path(app.srcdir).resolve().parent
     package = config.gallery_stale_package
-    sources = [script, *(import_closure(script, root / package) if package else ())]
+    sources = [script, *(import_closure(script, root / package, known) if package else ())]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     files = [*sources, *_matching(root, config.gallery_stale_files)]
     files += [path for path in _matching(root, config.gallery_stale_data) if path.name in text]

@@ -11,21 +11,30 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
+
+#: For a file, the modules that it imports, and their packages' ``__init__`` files.
+Known: TypeAlias = dict[Path, tuple[set[Path], set[Path]]]
 
 
-def import_closure(script: Path, package: Path) -> set[Path]:
-    """Return the files of ``package`` (a folder) on which ``script`` depends."""
-    root, name = package.parent, package.name
+def import_closure(script: Path, package: Path, known: Known | None = None) -> set[Path]:
+    """Return the files of ``package`` (a folder) on which ``script`` depends.
+
+    Calls that share ``known``, a dictionary that begins empty, read every file once.
+    """
+    known = {} if known is None else known
     closure: set[Path] = set()
     waiting = [script]
     while waiting:
         path = waiting.pop()
-        for module in _imported(path, root, name):
-            found = _file_of(module, root)
-            if found is not None and found not in closure:
-                closure.add(found)
-                waiting.append(found)
-            closure |= _parents(module, root)
+        if path not in known:
+            modules = set(_imported(path, package.parent, package.name))
+            files = (_file_of(module, package.parent) for module in modules)
+            parents = (_parents(module, package.parent) for module in modules)
+            known[path] = {file for file in files if file}, set().union(*parents)
+        needed, inits = known[path]
+        waiting += needed - closure
+        closure |= needed | inits
     return closure
 
 
