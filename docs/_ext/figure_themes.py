@@ -70,6 +70,7 @@ def save_pair(fig: Figure, light: Path, dark: Path, alt: str) -> None:
     for artist in fig.findobj():
         _lighten(artist)
     _save(fig, light, alt)
+    fig.set_layout_engine("none")  # the dark twin keeps the places, without working them out again
     for artist in _with_hidden_parts(fig):
         turn_neutral_colours(artist)
     _save(fig, dark, alt)

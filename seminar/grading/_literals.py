@@ -80,7 +80,7 @@ def decode(data: Any, depth: int = 0) -> Any:
         return data
     if isinstance(data, int | float):
         if not abs(data) < 2**62:
-            raise RefusalError("malformed", f"the number {data:.3g} is out of range")
+            raise RefusalError("malformed", "a number is out of range")
         return data
     if isinstance(data, str):
         if len(data) > LONGEST_STRING or not data.isprintable():

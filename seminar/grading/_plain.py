@@ -45,9 +45,9 @@ class Plain:
             return Reply("time")
         try:
             header, answer = unpack_frame(ran.stdout)
-        except (EOFError, ValueError):
+            return Reply(header["status"], answer, int(header["signal"]), float(header["cpu"]))
+        except (EOFError, ValueError, KeyError, TypeError, RecursionError):
             return Reply("died", signal=max(0, -ran.returncode))
-        return Reply(header["status"], answer, header["signal"], header["cpu"])
 
     def close(self) -> None:
         """Do nothing: no process is left."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from seminar.grading._submissions import file_key
 __all__ = ["read_own_marks", "write_reports"]
 
 Results = Mapping[str, Mapping[int, Result]]
+_FORMULA = re.compile(r"""(^|[;,"\n])(\s*[=+\-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}
+    \N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}]|[\t\r])""", re.VERBOSE)
 
 
 def write_reports(out: Path, results: Results, numbers: Sequence[int], marks: Marks) -> None:
@@ -105,8 +108,9 @@ def table(
 
 
 def safe_cell(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text
+    """Return a text in which no spreadsheet finds a formula, wherever it splits the line."""
+    text = text.encode(errors="replace").decode()  # a name that is no UTF-8
+    return _FORMULA.sub(r"\1'\2", text)
 
 
 def gradescope(

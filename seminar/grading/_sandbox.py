@@ -127,7 +127,7 @@ def command(hidden: Sequence[Path] = ()) -> list[str]:
         if any(folder.is_relative_to(place) for place in (*places, Path("/usr"))):
             options += ["--tmpfs", str(_inside(folder))]
     options += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
-    options += ["--remount-ro", "/", "--chdir", "/tmp"]
+    options += ["--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/tmp"]
     paths = [str(_inside(Path(__file__).resolve().parents[2]))]
     paths += [str(_inside(place)) for place in _places()[3:-1]]
     for key, value in (_SETTINGS | {"PYTHONPATH": os.pathsep.join(paths)}).items():
@@ -166,7 +166,7 @@ class Sandbox:
         watch.start()
         try:
             return self._exchange(process, header, body)
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError, KeyError, TypeError):
             self.close()
             return Reply("died")
         finally:

@@ -12,6 +12,7 @@ import contextlib
 import gc
 import json
 import os
+import re
 import select
 import signal
 import sys
@@ -27,6 +28,7 @@ from seminar.grading._limits import Limits
 __all__ = ["main", "perform"]
 
 _INTERVAL = 0.1  # s between two looks at the memory
+_RESIDENT = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+)", re.MULTILINE)  # in kB
 
 
 def perform(task: str, body: bytes, header: dict[str, Any], folder: Path) -> bytes:
@@ -115,6 +117,7 @@ def _supervise(header: dict[str, Any], source: int, sink: int, nested: bool) -> 
     if nested:
         new_namespaces()
     ours = {str(os.getpid()), str(os.getppid()), "1"}
+    proc = os.open("/proc", os.O_RDONLY)  # the child puts another over it, here too
     receiver, sender = os.pipe()
     child = os.fork()
     if child == 0:
@@ -124,7 +127,7 @@ def _supervise(header: dict[str, Any], source: int, sink: int, nested: bool) -> 
             os.write(sender, b"F" + f"{type(error).__name__}: {error}".encode()[:1000])
         os._exit(1)
     os.close(sender)
-    status, answer = _collect(receiver, limits, ours)
+    status, answer = _collect(receiver, limits, proc, ours)
     os.kill(child, signal.SIGKILL)
     _, ended, usage = os.wait4(child, 0)
     if status == "done" and not answer:
@@ -146,7 +149,7 @@ def _run(header: dict[str, Any], body: bytes, limits: Limits, sender: int, neste
     os._exit(0)
 
 
-def _collect(receiver: int, limits: Limits, ours: set[str]) -> tuple[str, bytes]:
+def _collect(receiver: int, limits: Limits, proc: int, ours: set[str]) -> tuple[str, bytes]:
     """Read an answer until its end, or until a limit is reached."""
     parts: list[bytes] = []
     size = 0
@@ -158,7 +161,7 @@ def _collect(receiver: int, limits: Limits, ours: set[str]) -> tuple[str, bytes]
             return "time", b""
         if now > look:
             look = now + _INTERVAL
-            if _resident(ours) > limits.resident:
+            if _resident(proc, ours) > limits.resident:
                 return "memory", b""
         if not select.select([receiver], [], [], min(_INTERVAL, end - now))[0]:
             continue
@@ -171,15 +174,19 @@ def _collect(receiver: int, limits: Limits, ours: set[str]) -> tuple[str, bytes]
         parts.append(part)
 
 
-def _resident(ours: set[str]) -> int:
-    """Return the private memory of all processes in the sandbox but these, in bytes."""
+def _resident(proc: int, ours: set[str]) -> int:
+    """Return the memory of all processes in the sandbox but these, without mapped files, in bytes.
+
+    What several share is counted for each: its only holder may be any of them.
+    """
     total = 0
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and entry.name not in ours:
-            with contextlib.suppress(OSError, ValueError):  # it has ended
-                numbers = (entry / "statm").read_text().split()
-                total += int(numbers[1]) - int(numbers[2])
-    return total * os.sysconf("SC_PAGE_SIZE")
+    for name in set(os.listdir(proc)) - ours:
+        if name.isdigit():
+            with contextlib.suppress(OSError):  # it has ended
+                status = os.open(f"{name}/status", os.O_RDONLY, dir_fd=proc)
+                with os.fdopen(status, encoding="utf-8", errors="replace") as file:
+                    total += sum(int(size) for size in _RESIDENT.findall(file.read()))
+    return total * 1024
 
 
 def _once(source: int, sink: int) -> None:

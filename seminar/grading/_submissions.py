@@ -16,7 +16,8 @@ from pathlib import Path
 
 __all__ = ["Submission", "file_key", "find", "read"]
 
-_FLAT = re.compile(r"(?P<student>.+)_variant_(?P<number>\d+)\.py", re.DOTALL)
+_OWN = r"variant_(?P<number>[1-9][0-9]?)\.py"  # no second spelling of a number: 03, or other digits
+_FLAT = re.compile(rf"(?P<student>.+)_{_OWN}", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,8 @@ def _files(folder: Path) -> Iterable[tuple[str, int, Path]]:
         if entry.is_dir() and not entry.is_symlink():
             yield entry.name, 0, entry  # a student without any file is still one
             for path in sorted(entry.glob("variant_*.py")):
-                number = path.stem.removeprefix("variant_")
-                if number.isdecimal() and number.isascii():
-                    yield entry.name, int(number), path
+                if own := re.fullmatch(_OWN, path.name):
+                    yield entry.name, int(own["number"]), path
         elif flat := _FLAT.fullmatch(entry.name):
             yield flat["student"], int(flat["number"]), entry
 

@@ -20,6 +20,7 @@ from seminar.grading._submissions import read
 __all__ = ["Rules", "close_runners", "grade_file", "opened", "run_in_worker"]
 
 _LONGEST = 600  # characters of a message
+_MOST_SAID = 2**16  # bytes of an answer that is no packet
 _KINDS = {"student": "not run", "operation": "undecided", "limit": "refused"}
 
 
@@ -110,6 +111,8 @@ def digest(source: bytes) -> str:
 
 def _without_answer(reply: Reply, known: dict[str, Any]) -> Result:
     if reply.status == "done":
+        if len(reply.body) > _MOST_SAID:
+            return Result("died", "its answer is none", **known, cpu=reply.cpu)
         if reply.body[:1] == b"F":  # a forger may claim that too: it is no pass
             return Result("died", _line(_text(reply.body[1:])), **known, cpu=reply.cpu)
         return Result("died", **known, cpu=reply.cpu)
@@ -120,6 +123,8 @@ def _without_answer(reply: Reply, known: dict[str, Any]) -> Result:
 def _failed(reply: Reply, known: dict[str, Any]) -> Result:
     """Read what the child says about a failure, which may be anything."""
     try:
+        if len(reply.body) > _MOST_SAID:  # reading it would take this process's memory
+            raise ValueError("too long")
         data = json.loads(reply.body[1:])
         status = _KINDS[data["kind"]]
         message, said = str(data["message"]), str(data.get("said", ""))
