@@ -19,8 +19,7 @@ from seminar.grading._submissions import file_key
 __all__ = ["read_own_marks", "write_reports"]
 
 Results = Mapping[str, Mapping[int, Result]]
-_FORMULA = re.compile(r"""(^|[;,"\n])(\s*[=+\-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}
-    \N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}]|[\t\r])""", re.VERBOSE)
+_FORMULA = re.compile(r"(^|[;\t\r\n])([\s\"]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
 def write_reports(out: Path, results: Results, numbers: Sequence[int], marks: Marks) -> None:
@@ -110,7 +109,8 @@ def table(
 def safe_cell(text: str) -> str:
     """Return a text in which no spreadsheet finds a formula, wherever it splits the line."""
     text = text.encode(errors="replace").decode()  # a name that is no UTF-8
-    return _FORMULA.sub(r"\1'\2", text)
+    text = _FORMULA.sub(r"\1'\2", text)
+    return f"'{text}" if text[:1] in {"\t", "\r"} else text
 
 
 def gradescope(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
+import types
 from dataclasses import replace
 from typing import ClassVar
 
@@ -243,9 +245,42 @@ def test_undecided_clause_is_left_to_the_teacher():
     assert Marks().given("2.a", Result("time")) == 0.0
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\n=1", "\uff1d1"])
 def test_no_cell_is_a_formula(text):
     assert safe_cell(text).startswith("'")
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "\n", "; "])
+def test_no_part_of_a_cell_is_a_formula_where_a_spreadsheet_splits_it(separator):
+    assert safe_cell(f"said{separator}=1+1") == f"said{separator[:1]}'{separator[1:]}=1+1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_name_that_is_no_text_gets_all_reports(fake, folder, tmp_path):
+    (folder / os.fsdecode(b"\xff;=1")).mkdir()
+    grade(folder, tmp_path / "out", variants=(2,))
+    assert rows(tmp_path / "out")["?;'=1"]["marks"] == "0"
+    assert (tmp_path / "out" / "junit.xml").exists()
+
+
+def test_number_spelled_twice_does_not_stop_the_class(folder):
+    for name in ("variant_02.py", "variant_\u0662.py", "variant_\uff12.py"):
+        (folder / "ann" / name).write_text("bad")
+    (folder / "ann_variant_02.py").write_text("bad")
+    found = {(s.student, s.number): s.path for s in find(folder, (2,))}
+    assert found["ann", 2].name == "variant_2.py"
+
+
+@pytest.mark.parametrize("kind", [b"E", b"F", b"X"])
+def test_long_answer_that_is_no_packet_is_not_read(kind, monkeypatch):
+    class Flood(Fake):
+        def run(self, task, number, seed, body):
+            return _work.Reply("done", kind + b"[" * 2**17)
+
+    monkeypatch.setattr(_work, "json", None)
+    monkeypatch.setattr(_work, "_text", None)
+    rules = types.SimpleNamespace(text="", seed=0)
+    assert _work.grade_file(Flood(), rules, 3, b"").status == "died"
 
 
 def test_result_survives_being_kept(tmp_path):
