@@ -22,7 +22,7 @@ pytest.importorskip("joblib")
 import seminar
 from seminar._cli import cli
 from seminar.exercises import EXERCISES
-from seminar.grading import _grade, _work
+from seminar.grading import _filter, _grade, _work
 from seminar.grading._limits import Limits
 from seminar.grading._results import STATUSES, Result
 from seminar.grading._submissions import file_key, find
@@ -219,8 +219,13 @@ def test_commands_of_dask_are_well_formed():
 def test_what_it_says_about_functions_is_true():
     from seminar.grading._allowed import functions
 
-    assert (ROOT / re.search(r"`(seminar/\S+\.py)`", PAGE)[1]).is_file()
+    assert all((ROOT / name).is_file() for name in re.findall(r"`(seminar/\S+\.py)`", PAGE))
     assert not [name for name in functions() if name.startswith("torch.fft")]
     assert {"torch.conv2d", "torch.nn.functional.max_pool2d", "torch.batch_norm"} <= set(
         functions()
     )
+
+
+def test_what_it_says_about_system_calls_is_true():
+    assert set(re.findall(r"`(x86_64|aarch64)`", PAGE)) == set(_filter._ARCHITECTURES)
+    assert "socket" in _filter._CALLS
