@@ -26,6 +26,8 @@ from seminar._cli import cli
 from seminar.exercises import EXERCISES
 from seminar.grading import _cluster, _work
 
+pytestmark = pytest.mark.filterwarnings("default")  # those of dask are not ours
+
 STUDENTS = ("ann", "bob", "eve")
 HANGS = "while True:\n    pass\n"
 SETTINGS = os.environ | {"PYTHONPATH": str(Path(seminar.__file__).parents[1])}
