@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -183,6 +184,40 @@ def test_file_beside_it_does_not_come_in_the_way_of_ours(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     result = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
+
+
+ENDS = {
+    "exit": ("import os\nos._exit(0)", "remove os._exit()"),
+    "exec": ("import os, sys\nos.execv(sys.executable, [sys.executable, '-c', ''])", "status 0"),
+    "signal": ("import os\nos.kill(os.getpid(), 9)", "SIGKILL"),
+    "holder": ("import os, time\nif os.fork():\n  os._exit(0)\ntime.sleep(9)", "status 0"),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no fork; the page says so")
+@pytest.mark.parametrize(("code", "says"), ENDS.values(), ids=ENDS)
+def test_file_that_ends_its_process_is_no_pass(tmp_path, code, says):
+    (tmp_path / "my_net.py").write_text(code, encoding="utf-8")
+    result = process("check", 3, "my_net.py", "--json", "--junit", "j.xml", cwd=tmp_path)
+    assert result.returncode == 3, result.stderr
+    answer = json.loads(result.stdout)
+    assert (answer["status"], answer["exit_status"]) == ("error", 3)
+    assert says in answer["error"]["message"]
+    assert JUnitXml.fromfile(str(tmp_path / "j.xml")).errors == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such signal")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_file_does_not_outlive_the_command(tmp_path, number):
+    code = "import time\nprint('runs', flush=True)\ntime.sleep(60)"
+    (tmp_path / "my_net.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "-m", "seminar", "check", "3", "my_net.py"]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=env, cwd=tmp_path) as running:
+        assert running.stdout.readline() == b"runs\n"
+        running.send_signal(number)
+        assert running.stdout.read() == b""  # nobody holds it any more
+        assert running.wait() in {-number, 128 + number}
 
 
 # -- Usage -------------------------------------------------------------------------------------

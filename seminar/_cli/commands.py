@@ -17,9 +17,11 @@ import click
 import seminar
 from seminar._cli import parameters
 from seminar._cli.answer import FAILS, HOLDS, NO_ANSWER, USAGE, Answer, write_junit
+from seminar._cli.apart import answered_apart
 from seminar._cli.parameters import Shape
 from seminar.exercises import EXERCISES
 
+ALONE = "alone"  #: the context's object where the process is ours alone, so that it may fork
 _STATUS = (
     f"Exit status: {HOLDS} every clause holds, {FAILS} a clause fails, {USAGE} the command is "
     f"wrong, {NO_ANSWER} the file could not be run or could not be decided."
@@ -76,19 +78,24 @@ def check(
     parameters.accept_shape(variant, input_shape)
     parameters.accept_objects(variant, objects)
     with _stdout(ours_alone=as_json) as stream:
-        answer = _checked(variant, file, objects, input_shape)
+
+        def checked() -> Answer:
+            return _checked(variant, file, objects, input_shape, full=full)
+
+        alone = click.get_current_context().find_root().obj == ALONE
+        answer = answered_apart(checked, variant, str(file)) if alone else checked()
         if as_json:
             print(json.dumps(answer.to_dict(), indent=2), file=stream, flush=True)
         else:
             _print(answer, stream)
-    if full and answer.error is not None:
-        click.echo("".join(traceback.format_exception(answer.error.__cause__)), err=True)
     if junit is not None:
         _write_junit(junit, answer)
     sys.exit(answer.exit_status)
 
 
-def _checked(number: int, file: Path, objects: tuple[str, ...], shape: Shape | None) -> Answer:
+def _checked(
+    number: int, file: Path, objects: tuple[str, ...], shape: Shape | None, *, full: bool
+) -> Answer:
     from seminar._student import StudentError, beside, load, running
 
     hint = "write INPUT_SHAPE = (C, H, W) in the file, or give --input-shape C,H,W"
@@ -106,6 +113,8 @@ def _checked(number: int, file: Path, objects: tuple[str, ...], shape: Shape | N
                 report = judge(variant, loaded.model, input_shape=shape or loaded.input_shape)
         return Answer(number, str(file), report)
     except StudentError as error:
+        if full:
+            click.echo("".join(traceback.format_exception(error.__cause__)), err=True)
         return Answer(number, str(file), error=error)
 
 

@@ -44,7 +44,7 @@ def test_unknown_processor_has_no_filter():
 
 @pytest.mark.parametrize("flag", ["MAP_PRIVATE", "MAP_SHARED"])
 def test_memory_of_all_processes_together_is_limited(flag, confined):
-    limits = replace(Limits(), seconds=20.0, resident=2**30)  # torch takes some 150 MiB in each
+    limits = replace(Limits(), seconds=20.0, resident=2**30)  # torch takes some 230 MiB in each
     with Sandbox(limits) as sandbox:
         source = MEMORY_OF_SEVERAL.format(flag=flag).encode()
         assert sandbox.run("observe", 3, 0, source).status == "memory"
