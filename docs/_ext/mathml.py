@@ -1,4 +1,4 @@
-r"""Write formulas as MathML at build time: no JavaScript, no fonts to fetch, readable aloud.
+r"""Write formulas as MathML at build time: no JavaScript, readable aloud.
 
 ``html_math_renderer = "mathml"`` selects it. math-core (a wheel, no Node) converts the LaTeX; what
 it does not understand is a warning at the formula's place, which ``-W`` makes fatal. The LaTeX
