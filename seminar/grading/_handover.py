@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -118,7 +119,7 @@ def unpack(packet: bytes, limits: Limits) -> Handover:
         )
     start = _LENGTH.size + length
     graph = _fields(_json(packet[_LENGTH.size : start]), "format", "input_shape", "networks")
-    if graph["format"] != FORMAT:
+    if _whole(graph["format"], 2**16) != FORMAT:
         raise RefusalError("malformed", "the graph has another format")
     tensors = _tensors(packet[start:], limits)
     networks = _mapping(graph["networks"], "networks")
@@ -165,6 +166,8 @@ def _tensors(data: bytes, limits: Limits) -> dict[str, Tensor]:
     for tensor in tensors.values():
         if str(tensor.dtype).removeprefix("torch.") not in _DTYPES:
             raise RefusalError("operation", f"weights of type {tensor.dtype} are not judged")
+        if tensor.dtype == torch.bool and (tensor.view(torch.uint8) > 1).any():
+            raise RefusalError("malformed", "a truth value is neither true nor false")
     return tensors
 
 

@@ -28,7 +28,7 @@ def judge(packet: bytes, number: int, seed: int, limits: Limits) -> dict[str, An
     Returns:
         ``{"status": "checked", "findings": [...]}``, or ``{"status": ..., "message": ...}`` with
         the status ``"refused"`` (malformed or too large), ``"undecided"`` (an operation that is
-        not known) or ``"not run"`` (the check itself says why).
+        not known, or one on which the check itself fails) or ``"not run"`` (the check says why).
     """
     variant = VARIANTS[number]
     try:
@@ -47,4 +47,7 @@ def judge(packet: bytes, number: int, seed: int, limits: Limits) -> dict[str, An
         return {"status": status, "message": ascii_text(error.message)}
     except (ValueError, TypeError) as error:
         return {"status": "not run", "message": ascii_text(str(error))}
+    except Exception as error:  # what a clause does with a network that nobody thought of
+        said = f"the check fails on this network ({type(error).__name__})"
+        return {"status": "undecided", "message": said}
     return {"status": "checked", "findings": report.to_dict()["findings"]}

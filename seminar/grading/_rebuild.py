@@ -81,7 +81,10 @@ class Rebuilt(nn.Module):
         results: list[Tensor] = [x]
         for step in program.steps:
             result = self._call(step, results, x.device)
-            results += _flat(step, result)
+            found = _flat(step, result)
+            if any(tensor.device != x.device for tensor in found):
+                raise RefusalError("malformed", f"{step.function} leaves the device of its input")
+            results += found
             if after is not None:
                 after(step, result)
         return self._tensor(program.output, results)
@@ -193,8 +196,12 @@ def dry_run(network: Network, x_shape: tuple[int, ...], program: Program, limits
     twin = Rebuilt(network, "meta")
     if program is network.evaluation:
         twin.train(False)
+    twin.seminar_programs = (program, program)  # whatever the modes of its modules say
     x = like_weights(twin, torch.empty(x_shape, device="meta"))
     total = 0
+    if x.numel() > limits.activations:
+        said = f"its input holds more than {limits.activations:,} numbers in one run"
+        raise RefusalError("limit", said)
     counter = FlopCounterMode(display=False)
     current = "its first operation"
 
