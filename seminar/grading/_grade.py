@@ -13,7 +13,7 @@ from seminar.grading._cluster import connected
 from seminar.grading._limits import Limits
 from seminar.grading._marks import Marks, clauses
 from seminar.grading._reports import read_own_marks, write_reports
-from seminar.grading._results import Result, Store
+from seminar.grading._results import Result, Store, alone
 from seminar.grading._sandbox import why_unavailable
 from seminar.grading._submissions import Submission, find, read
 from seminar.grading._work import Rules, close_runners, digest, opened, run_in_worker
@@ -61,7 +61,8 @@ def grade(
 
     Raises:
         ValueError: If an argument is wrong.
-        RuntimeError: If the files cannot be confined here, or a package or the cluster is missing.
+        RuntimeError: If the files cannot be confined here, a package or the cluster is missing, or
+            another run writes to the same folder.
     """
     reason = why_unavailable() if sandbox and not scheduler else ""
     if reason:
@@ -75,26 +76,29 @@ def grade(
     read_own_marks(out / "grades.csv")  # refused now rather than after the class was graded
     hidden = tuple(str(path.resolve()) for path in (submissions, out))
     rules = Rules(limits or Limits(), sandbox=sandbox, hidden=hidden)
-    store = Store(out / "results")
-    results = {one.student: store.load(one.student) for one in everything}
-    forced = again or bool(students) or bool(only)
-    tasks = [
-        one
-        for one in everything
-        if (not students or one.student in students)
-        and (not only or any(c.startswith(f"{one.number}.") for c in only))
-        and (forced or not _stands(results[one.student].get(one.number), one, rules))
-    ]
-    try:
-        for done, (student, number, result) in enumerate(_run(rules, tasks, jobs, scheduler), 1):
-            known = results[student]
-            known[number] = _merged(known.get(number), result, only)
-            store.save(student, known)
-            if progress is not None:
-                progress(done, len(tasks), student)
-    finally:
-        graded = {number for one in results.values() for number in one}  # perhaps earlier
-        write_reports(out, results, sorted({*variants, *graded}), marks or Marks())
+    with alone(out):
+        store = Store(out / "results")
+        results = {one.student: store.load(one.student) for one in everything}
+        forced = again or bool(students) or bool(only)
+        tasks = [
+            one
+            for one in everything
+            if (not students or one.student in students)
+            and (not only or any(c.startswith(f"{one.number}.") for c in only))
+            and (forced or not _stands(results[one.student].get(one.number), one, rules))
+        ]
+        try:
+            for done, (student, number, result) in enumerate(
+                _run(rules, tasks, jobs, scheduler), 1
+            ):
+                known = results[student]
+                known[number] = _merged(known.get(number), result, only)
+                store.save(student, known)
+                if progress is not None:
+                    progress(done, len(tasks), student)
+        finally:
+            graded = {number for one in results.values() for number in one}  # perhaps earlier
+            write_reports(out, results, sorted({*variants, *graded}), marks or Marks())
     return results
 
 

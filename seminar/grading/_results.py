@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from seminar.grading._submissions import file_key
 
-__all__ = ["Result", "Store", "write_whole"]
+__all__ = ["Result", "Store", "alone", "write_whole"]
 
 SCHEMA = 1
 
@@ -103,8 +104,43 @@ class Store:
         write_whole(self.path(student), json.dumps(data, indent=1))
 
 
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let no other run of this machine write into a folder at the same time.
+
+    The lock ends with the process, however that ends. Windows has none of this kind.
+
+    Args:
+        folder: Where results and reports go; made if need be.
+
+    Raises:
+        RuntimeError: If another run is writing there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    with (folder / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RuntimeError(
+                f"another run is writing to {folder}; wait for its end, or give another --out"
+            ) from error
+        except OSError:  # a file system without locks
+            yield
+            return
+        for draft in folder.rglob(".draft-*"):  # of a run that was killed
+            draft.unlink(missing_ok=True)
+        yield
+
+
 def _result(data: Mapping[str, Any]) -> Result:
     known = dict(data)
+    if known["status"] not in STATUSES:
+        raise ValueError("a result has no known status")
     known["findings"] = tuple(known["findings"])
     known["places"] = tuple(known["places"])
     return Result(**known)

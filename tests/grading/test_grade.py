@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import subprocess
 import sys
 import types
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -18,6 +20,7 @@ pytest.importorskip("joblib")
 
 from junitparser import JUnitXml
 
+import seminar
 from seminar._cli import cli
 from seminar.exercises import EXERCISES
 from seminar.grading import _grade, _sandbox, _work
@@ -290,6 +293,33 @@ def test_result_survives_being_kept(tmp_path):
     assert store.load("ann") == {2: result}
     store.path("ann").write_text('{"schema": 1, "student": "ann", "var')
     assert store.load("ann") == {}
+
+
+def test_result_of_an_unknown_kind_is_graded_again(tmp_path):
+    store = Store(tmp_path)
+    store.save("ann", {2: Result("passed by hand")})
+    assert store.load("ann") == {}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such lock")
+def test_second_run_on_the_same_report_waits_for_the_first(fake, folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    draft = tmp_path / "out" / ".draft-of-a-killed-run"
+    draft.touch()
+    code = (
+        "import sys, pathlib; from seminar.grading._results import alone\n"
+        "with alone(pathlib.Path(sys.argv[1])): print('writes', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    env = os.environ | {"PYTHONPATH": str(Path(seminar.__file__).parents[1])}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=env, **pipes) as other:
+        assert other.stdout.readline() == b"writes\n"
+        with pytest.raises(RuntimeError, match="another run is writing"):
+            grade(folder, tmp_path / "out")
+        other.kill()
+    grade(folder, tmp_path / "out", variants=(2, 3))
+    assert not draft.exists()
 
 
 def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
