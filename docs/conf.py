@@ -192,6 +192,13 @@ copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
 
 notfound_urls_prefix = urlsplit(html_baseurl).path or "/"
+notfound_context = {
+    "title": "Page not found",
+    "body": "<h1>Page not found</h1><p>Nothing lies at this address. Begin at the "
+    f'<a href="{notfound_urls_prefix}index.html">home page</a>, choose '
+    f'<a href="{notfound_urls_prefix}variants/index.html">one of the six variants</a>, or '
+    f'<a href="{notfound_urls_prefix}search.html">search</a>.</p>',
+}
 sitemap_url_scheme = "{link}"
 ogp_site_url = html_baseurl
 ogp_site_name = html_title

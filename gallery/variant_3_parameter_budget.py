@@ -223,7 +223,7 @@ for case, got in percent.items():
     for few in sorted({len(got), len(FEW)} if case == "direct" else {len(got)}):
         right = estimate(got[:few]).format()
         print(f"{case:7} {size[case]:6,} {few:5} {right:12} {less}")
-for lr in () if quick_tier() else (1e-3, 3e-3, 1e-2):  # does the rate suit "no norm"?
+for lr in () if quick_tier() else (1e-3, 3e-3, 1e-2, 3e-2):  # does the rate suit "no norm"?
     print(f"no norm, rate {lr:g}, one seed: {run(0, lr, batch_norm=False):.0f} %")
 
 # %%
@@ -263,11 +263,13 @@ plt.show()
 
 MARGIN = 0.5
 if gap.low > 0:
-    verdict = f"a loss is shown; it may be as large as {gap.high:.1f} points"
+    verdict = f"a loss is shown; it may be as large as {gap.high:.2f} points"
 else:
-    verdict = f"no loss is shown; one of up to {gap.high:.1f} points is not excluded"
+    verdict = f"no loss is shown; one of up to {gap.high:.2f} points is not excluded"
 if abs(gap.mean) + gap.half_width <= MARGIN:
     verdict += f", within the margin of {MARGIN}"
+else:
+    verdict += f", beyond the margin of {MARGIN}"
 print(f"r=16 loses {gap.format('points')}:", verdict.replace("; ", ";\n"), sep="\n")
 
 # %%
@@ -286,7 +288,7 @@ Answer(f"The 1x1 saves {count(direct) - count(model):,} of {count(direct):,} par
 #
 # **The wrong saving.** BatchNorm has few parameters, so it looks cheap to leave out; the row
 # "no norm" of the table, made in the full build, shows the price within these epochs; the lines
-# below it tell whether a smaller learning rate helps. Where the parameters are and where they
+# below it tell whether another learning rate helps. Where the parameters are and where they
 # matter are two questions. What BatchNorm does before an average is on the page
 # :doc:`why GAP's maps become coherent <deeper/variant_4_coherent_maps>`.
 #

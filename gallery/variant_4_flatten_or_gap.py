@@ -6,7 +6,7 @@ Three convolutions turn a picture of a digit into 128 small maps. A classifier c
 number of these maps (*Flatten*) or one average per map (*global average pooling*, GAP).
 Averaging makes things vary less, so GAP should hand the last layer numbers with less variance.
 Should it? This page says what "variance" means here, derives what averaging does to it, trains both
-heads on real handwriting and follows the variance. Training may turn the rule of thumb either way.
+heads on real handwriting and follows the variance from the first weights to the last.
 
 To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
 ./cnn_seminar-0.1.0-py3-none-any.whl``. The page trains a dozen small networks and needs about a

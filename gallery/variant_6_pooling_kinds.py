@@ -205,7 +205,7 @@ fig, axes = plt.subplots(2, 4, figsize=(6.4, 3.9))
 feature_maps(axes, tiles, titles=titles, label="activation")
 for ax, name in zip(axes[:, 0], inputs, strict=True):
     ax.text(-0.08, 0.5, name, rotation=90, ha="right", va="center", transform=ax.transAxes)
-fig.suptitle(f"One channel: MaxPool times {noisy:.2f} (noise), {photo:.2f} (photo)")
+fig.suptitle("One channel, one colour scale; above each map its mean")
 describe(
     fig,
     f"Maps of channel {channel} on one colour scale. Noise is grainy: MaxPool multiplies its mean "

@@ -18,7 +18,8 @@ from markdownify import MarkdownConverter
 from sphinx.application import Sphinx
 
 DROPPED = (
-    ".headerlink, .only-dark, .page-contents, .page-downloads, .sphx-glr-footer, .viewcode-link"
+    ".headerlink, .only-dark, .page-contents, .page-downloads, .sphx-glr-footer, .viewcode-link, "
+    ".sphx-glr-download-link-note"
 )
 
 _REST = r"""(?:"[^"]*"|'[^']*'|[^"'>])*>"""  # of a tag

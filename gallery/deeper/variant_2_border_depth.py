@@ -148,9 +148,9 @@ line.set_label("law")
 ax.legend(loc="lower right")
 ax.set(xlabel="distance from the border, px", ylabel="mean activation / that in the middle")
 at_border = ", ".join(f"{row.estimate.mean:.2f}" for row in rows[::3])
-ax.set_title(f"At the border {at_border} of the middle's mean")
+ax.set_title(f"Measured at the border: {at_border} of the middle's mean")
 describe(fig, "Mean activation over the distance from the border: the points lie on the law. At "
-         "the border it is " + ", ".join(f"{r[0]:.2f} after {n}" for n, r in profile.items())
+         "the border the law says " + ", ".join(f"{r[0]:.2f} after {n}" for n, r in profile.items())
          + " padded layers, relative to the middle; from distance 3 on all are 1.")  # fmt: skip
 plt.show()
 
