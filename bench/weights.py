@@ -7,6 +7,7 @@ import gzip
 import http.server
 import os
 import shutil
+import statistics
 import threading
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ SCROLL = """async () => {
         await new Promise(done => setTimeout(done, 30));
     }
 }"""
+PAINT = """() => new Promise(done => new PerformanceObserver(
+    list => done(list.getEntries().at(-1).startTime)
+).observe({type: "largest-contentful-paint", buffered: true}))"""
 PAGE = "variant_1_weight_variance.html"
 SITES = {
     "this site": ("docs/_build/html", {"home": "index.html", "variant 1": f"variants/{PAGE}"}),
@@ -64,10 +68,28 @@ def weigh(browser: Browser, site: Path, path: str) -> dict[str, Any]:
         page.evaluate(SCROLL)
         page.wait_for_timeout(1000)
         page.close()
+        paint = statistics.median(largest_paint(browser, home + path) for _ in range(5))
         server.shutdown()
     own = {unquote(urlsplit(one).path).lstrip("/") for one in asked if one.startswith(home)}
     elsewhere = {one for one in asked if not one.startswith((home, "data:"))}
     size = sum(
         len(gzip.compress((site / name).read_bytes())) for name in own if (site / name).is_file()
     )
-    return {"kb": round(size / 1000), "requests": len(own), "elsewhere": len(elsewhere)}
+    return {
+        "kb": round(size / 1000),
+        "requests": len(own),
+        "elsewhere": len(elsewhere),
+        "paint_ms": round(paint),
+    }
+
+
+def largest_paint(browser: Browser, address: str) -> float:
+    """Return the milliseconds to the largest contentful paint, cold, with the CPU slowed by 4."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    page.goto(address, wait_until="load")
+    page.wait_for_timeout(1500)
+    paint: float = page.evaluate(PAINT)
+    context.close()
+    return paint

@@ -282,6 +282,26 @@ def test_closure_holds_what_the_script_depends_on(project, script, expected):
     assert names == set(expected.split())
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "from lib import fit",
+        "import lib as l\nl.fit()",
+        "import lib\nlib.fit()",
+        "from lib import *",
+        "import lib as l\nl.core.fit()",
+        "from lib import made_here",
+    ],
+)
+def test_closure_follows_relative_exports_aliases_and_stars(project, script):
+    init = "from .core import fit\n\n\ndef made_here():\n    return fit()\n"
+    (project / "lib/__init__.py").write_text(init, encoding="utf-8")
+    (project / "lib/core.py").write_text("def fit():\n    pass\n", encoding="utf-8")
+    (project / "gallery/page.py").write_text(script, encoding="utf-8")
+    found = import_closure(project / "gallery/page.py", project / "lib")
+    assert found == {project / "lib/__init__.py", project / "lib/core.py"}
+
+
 def gallery_app(project):
     conf = {"examples_dirs": ["../gallery"], "gallery_dirs": ["pages"]}
     config = SimpleNamespace(

@@ -71,9 +71,15 @@ class StaleGallery:
             if copy.with_suffix(".py.md5").is_file():
                 copy.with_suffix(".stamp").write_text(facts, encoding="utf-8")
 
-    def outdated(self, app: Sphinx, env: Any, added: set[str], *rest: set[str]) -> list[str]:
-        """Return the pages that were run, so that they are read and their images copied again."""
-        return sorted(name for name in self.rerun if name in env.found_docs and name not in added)
+    def outdated(
+        self, app: Sphinx, env: Any, added: set[str], changed: set[str], removed: set[str]
+    ) -> list[str]:
+        """Return the pages that were run, so that they are read and their images copied again.
+
+        Where a page is gone, every other one is read again: its lists of links may name it.
+        """
+        names = env.found_docs if removed else self.rerun & set(env.found_docs)
+        return sorted(set(names) - added)
 
 
 def page_facts(app: Sphinx, script: Path, known: Known | None = None) -> list[str]:

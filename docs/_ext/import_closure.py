@@ -40,19 +40,38 @@ def import_closure(script: Path, package: Path, known: Known | None = None) -> s
 
 def _imported(path: Path, root: Path, package: str) -> Iterator[str]:
     """Yield the dotted names of the first-party modules that one file imports."""
+    if path == root / package / "__init__.py":
+        return
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    is_package_root = path == root / package / "__init__.py"
-    for node in () if is_package_root else ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    known = {name: module for node in nodes for name, module in _names(node, path, root)}
+    for node in nodes:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = _base(node, path, root)
             names = [name for alias in node.names for name in _resolve(base, alias.name, root)]
-        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == package:
-            names = _resolve(package, node.attr, root)  # import package; package.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            base = known.get(node.value.id, "")  # import package; package.name
+            names = _resolve(base, node.attr, root) if base else []
         else:
             continue
         yield from (name for name in names if name.split(".")[0] == package)
+
+
+def _names(node: ast.AST, path: Path, root: Path) -> Iterator[tuple[str, str]]:
+    """Yield the names that an import statement gives to packages, with their dotted names."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield (
+                alias.asname or alias.name.split(".")[0],
+                (alias.name if alias.asname else alias.name.split(".")[0]),
+            )
+    elif isinstance(node, ast.ImportFrom):
+        for alias in node.names:
+            module = f"{_base(node, path, root)}.{alias.name}"
+            if _file_of(module, root) is not None:
+                yield alias.asname or alias.name, module
 
 
 def _base(node: ast.ImportFrom, path: Path, root: Path) -> str:
@@ -63,19 +82,22 @@ def _base(node: ast.ImportFrom, path: Path, root: Path) -> str:
 
 
 def _resolve(base: str, name: str, root: Path) -> list[str]:
-    """Return the modules behind ``from base import name``."""
+    """Return the modules behind ``from base import name``; of a name unknown, all there are."""
     if _file_of(f"{base}.{name}", root) is not None:
         return [f"{base}.{name}"]
     init = root.joinpath(*base.split("."), "__init__.py")
-    if "." in base or not init.is_file():
+    if "." in base or not init.is_file() or name.startswith("__"):
         return [base]
-    reexports = ast.walk(ast.parse(init.read_text(encoding="utf-8")))
-    return [base] + [
-        node.module
-        for node in reexports
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level
-        if name in {alias.asname or alias.name for alias in node.names}
-    ]
+    exports: dict[str, set[str]] = {}
+    for node in ast.walk(ast.parse(init.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            source = _base(node, init, root)
+            for alias in node.names:
+                inner = f"{source}.{alias.name}"
+                module = inner if _file_of(inner, root) is not None else source
+                exports.setdefault(alias.asname or alias.name, set()).add(module)
+    found = exports.get(name, set().union(*exports.values()))
+    return [base, *sorted(found)]
 
 
 def _file_of(module: str, root: Path) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
-from collections import defaultdict
+from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import urlopen
@@ -142,7 +142,7 @@ def test_search_works_from_the_file_system(open_page, copied):
 
 
 def test_downloads_deliver(open_page, server, site, variant_pages):
-    kinds = defaultdict(int)
+    kinds = Counter()
     for name in variant_pages:
         page = open_page(server + name)
         for link in page.locator(".page-downloads a").all():
@@ -152,8 +152,11 @@ def test_downloads_deliver(open_page, server, site, variant_pages):
             with urlopen(address) as answer:
                 assert answer.status == 200
                 assert len(answer.read()) > 500
-            kinds[Path(urlsplit(address).path).suffix] += 1
-    assert kinds == dict.fromkeys((".py", ".ipynb", ".zip"), len(variant_pages))
+            place = Path(urlsplit(address).path)
+            kinds["starter" if "starters" in place.parts else place.suffix] += 1
+    own = sum("deeper" not in name for name in variant_pages)
+    every = dict.fromkeys((".py", ".ipynb", ".zip"), len(variant_pages))
+    assert kinds == {**every, "starter": own}
 
 
 def test_keyboard_reaches_text_folds_and_theme(open_page, server, variant_pages):
@@ -194,3 +197,4 @@ def test_printed_page_has_open_folds_and_no_navigation(open_page, server, varian
     page.emulate_media(media="print")
     assert not page.locator(".sidebar-drawer").is_visible()
     assert not page.locator(".page-downloads").is_visible()
+    assert page.locator("details.answer-fold > div").first.evaluate("node => node.offsetHeight") > 0

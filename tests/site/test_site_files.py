@@ -6,6 +6,7 @@ import functools
 import json
 import re
 import zipfile
+from collections import Counter
 from urllib.parse import unquote, urlsplit
 
 import html5lib
@@ -122,8 +123,10 @@ def test_every_page_offers_script_notebook_and_archive_with_the_wheel(site, vari
         links = soup(site / name).select(".page-downloads a, .sidebar-downloads a")
         files = [((site / name).parent / link["href"]).resolve() for link in links]
         stem = name.rsplit("/", 1)[1].removesuffix(".html")
+        counts = Counter(file.relative_to(site.resolve()).parts[0] for file in files)
+        starters = {} if "deeper" in name else {"starters": 2}
+        assert counts == {"_downloads": 6, **starters}, "under the title, and in the sidebar"
         assert {file.suffix for file in files} == {".py", ".ipynb", ".zip"}
-        assert len(files) == 6, "three under the title, three in the sidebar"
         archive = next(file for file in files if file.suffix == ".zip")
         with zipfile.ZipFile(archive) as opened:
             names = sorted(opened.namelist())
