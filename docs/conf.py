@@ -46,6 +46,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     # ours
     "api_stale",
+    "bench_table",
     "build_facts",
     "build_report",
     "exercise_views",
