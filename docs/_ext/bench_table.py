@@ -130,7 +130,12 @@ def table(head: tuple[str, ...], rows: list[list[str]]) -> nodes.table:
 
 
 def _row(cells: list[str]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in cells))
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", _text(cell))) for cell in cells))
+
+
+def _text(cell: str) -> nodes.Node:
+    """Return the text, or a literal where an option's hyphens would become a dash."""
+    return nodes.literal("", cell) if "--" in cell else nodes.Text(cell)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
