@@ -177,7 +177,7 @@ means = {case: values.mean(axis=1) for case, values in runs.items()}
 # :doc:`the histogram from one photograph <deeper/variant_1_histogram_law>` derives the whole law
 # and by how much at most it is too high: this limit is our tolerance.
 
-tolerance = 4 * 5 / 64 / 8
+tolerance = 4 * 5 / 64 / 8  # 4 hidden layers of 64 channels: that page derives it
 print(f"tolerance: {tolerance:.1%} of the prediction")
 why = "64 channels in the hidden layers instead of very many"
 laws = {"base": predict_gap(image[0]), "doubled": predict_gap(image[0], variance_ratio=2.0)}

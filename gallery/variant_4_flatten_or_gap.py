@@ -247,7 +247,8 @@ for (*key, seed), net in nets.items():
 # %%
 # V is :math:`V_\text{feat}` in thousandths, "right" how many answers are right, in %, "ratio" GAP's
 # V over Flatten's: the *geometric mean* over seeds, so not quite the ratio of the rows above. With
-# :math:`n_\text{eff}` above 64 positions vary *against* each other. A head that lags is not done.
+# :math:`n_\text{eff}` above 64 positions vary *against* each other. A head with fewer right
+# answers has not finished learning: its ratio is that of these epochs.
 
 
 def factor(samples):
