@@ -170,9 +170,13 @@ class Comparison:
         return ascii_text("\n".join(lines))
 
     def format_predicted(self) -> str:
-        """Return the prediction with one digit more than the measurement has, and its unit."""
+        """Return the prediction with one digit more than the measurement has, and its unit.
+
+        Zero is exact, whatever the measurement has.
+        """
         digits = self.estimate.half_width / 10
-        return with_unit(format_number(self.predicted, digits), self.unit)
+        text = format_number(self.predicted, digits) if self.predicted else "0"
+        return with_unit(text, self.unit)
 
     def format_tolerance(self) -> str:
         """Return the approximation tolerance with two digits and its unit."""

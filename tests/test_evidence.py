@@ -231,6 +231,7 @@ def test_predicted_has_a_digit_more_than_measured() -> None:
     assert comparison(2).format_predicted() == "2.000"
     exact = Comparison("law", 8699904, [8699904] * 2, 1, unit="MACs")
     assert exact.format_predicted() == f"8699904{SPACE}MACs"
+    assert Comparison("law", 0, [1e-9, 2e-9], 1, unit="px").format_predicted() == f"0{SPACE}px"
 
 
 def test_text_says_all() -> None:
