@@ -25,9 +25,8 @@ version = release = seminar.__version__
 
 # The one place for the project's public addresses. Empty: no edit links, no canonical links.
 repository_url = os.environ.get("SEMINAR_REPOSITORY_URL", "")
-html_baseurl = os.environ.get("SEMINAR_SITE_URL", "").rstrip("/")
-html_baseurl = html_baseurl or os.environ.get("READTHEDOCS_CANONICAL_URL", "").rstrip("/")
-html_baseurl += "/" if html_baseurl else ""
+html_baseurl = os.environ.get("SEMINAR_SITE_URL") or os.environ.get("READTHEDOCS_CANONICAL_URL", "")
+html_baseurl = f"{html_baseurl.rstrip('/')}/" if html_baseurl else ""
 
 # -- General -----------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class BenchTable(SphinxDirective):
                 "elsewhere": "requests to other hosts",
                 "paint_ms": "largest paint at a quarter of the CPU's speed, ms",
             }
-            rows = [[str(row.get(key, "–")) for key in columns] for row in bench["weights"]]
+            rows = [[str(row[key]) for key in columns] for row in bench["weights"]]
             content.append(table(tuple(columns.values()), rows))
         return content
 

@@ -44,16 +44,20 @@ def _imported(path: Path, root: Path, package: str) -> Iterator[str]:
         return
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     nodes = list(ast.walk(tree))
-    known = {name: module for node in nodes for name, module in _names(node, path, root)}
+    known = {
+        name: module
+        for node in nodes
+        for name, module in _names(node, path, root)
+        if module.split(".")[0] == package
+    }
     for node in nodes:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = _base(node, path, root)
             names = [name for alias in node.names for name in _resolve(base, alias.name, root)]
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            base = known.get(node.value.id, "")  # import package; package.name
-            names = _resolve(base, node.attr, root) if base else []
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in known:
+            names = _resolve(known[node.value.id], node.attr, root)  # import package; package.name
         else:
             continue
         yield from (name for name in names if name.split(".")[0] == package)
@@ -63,10 +67,8 @@ def _names(node: ast.AST, path: Path, root: Path) -> Iterator[tuple[str, str]]:
     """Yield the names that an import statement gives to packages, with their dotted names."""
     if isinstance(node, ast.Import):
         for alias in node.names:
-            yield (
-                alias.asname or alias.name.split(".")[0],
-                (alias.name if alias.asname else alias.name.split(".")[0]),
-            )
+            module = alias.name if alias.asname else alias.name.split(".")[0]
+            yield alias.asname or module, module
     elif isinstance(node, ast.ImportFrom):
         for alias in node.names:
             module = f"{_base(node, path, root)}.{alias.name}"

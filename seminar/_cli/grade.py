@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,9 +135,7 @@ def _reject_misfit(backend: str, scheduler: str | None, jobs: int | None) -> Non
 
 def _summarise(results: Mapping[str, Mapping[int, Result]], new: int, out: Path) -> None:
     everything = [result for one in results.values() for result in one.values()]
-    counts: dict[str, int] = {}
-    for result in everything:
-        counts[result.status] = counts.get(result.status, 0) + 1
+    counts = Counter(result.status for result in everything)
     said = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     click.echo(f"{len(results)} students, {len(everything)} results, {new} of them new: {said}.")
     click.echo(f"open {out / 'index.html'}; the marks are in {out / 'grades.csv'}")
