@@ -13,7 +13,7 @@ from functools import cached_property
 
 from seminar.graph import Graph, Node
 
-__all__ = ["Routes", "main_routes"]
+__all__ = ["Routes", "main_routes", "reached"]
 
 _LAYERS = {"conv", "conv_transpose", "other_conv", "linear"}
 _PRODUCTS = {"mul", "multiply", "rmul", "imul", "einsum", "bmm", "mm", "matmul", "rmatmul"}
@@ -107,11 +107,25 @@ class Routes:
         return [(end, self._behind(end, passed), found[end.index]) for end in reversed(ends)]
 
     def _behind(self, start: Node, nodes: Iterable[Node]) -> tuple[Node, ...]:
-        reached = {start.index}
-        for node in nodes:
-            if reached.intersection(self.inputs[node.index]):
-                reached.add(node.index)
-        return tuple(node for node in nodes if node.index in reached)
+        behind = reached(start, nodes, self.inputs)
+        return tuple(node for node in nodes if node.index in behind)
+
+
+def reached(
+    start: Node, nodes: Iterable[Node], inputs: Mapping[int, tuple[int, ...]] | None = None
+) -> set[int]:
+    """Return the indices of a node and of those of some others that depend on it through them.
+
+    Args:
+        start: The node.
+        nodes: The others, in the order of execution.
+        inputs: What each of them reads; by default all that the graph says.
+    """
+    found = {start.index}
+    for node in nodes:
+        if found.intersection(node.inputs if inputs is None else inputs[node.index]):
+            found.add(node.index)
+    return found
 
 
 def main_routes(graph: Graph) -> Routes:

@@ -67,11 +67,12 @@ class Answer:
             "exit_status": self.exit_status,
             "verdict": self.verdict,
             "findings": [{**asdict(one), "verdict": one.verdict} for one in findings],
-            "error": None if self.error is None else _as_data(self.error),
+            "error": None if self.error is None else error_data(self.error),
         }
 
 
-def _as_data(error: StudentError) -> dict[str, Any]:
+def error_data(error: StudentError) -> dict[str, Any]:
+    """Return why there is no report as plain data, fit for JSON."""
     places = [asdict(place) for place in error.places]
     return {"message": error.message, "exception": error.said, "places": places}
 

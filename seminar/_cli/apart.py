@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from seminar._cli.answer import Answer
+from seminar._cli.answer import Answer, error_data
 from seminar._report import Finding, Report
 from seminar._student_errors import Place, StudentError
 
@@ -82,17 +82,16 @@ def _packed(answer: Answer) -> str:
     return json.dumps(
         {
             "report": None if report is None else asdict(report),
-            "error": None if error is None else [error.message, error.said],
-            "places": [asdict(place) for place in error.places] if error else [],
+            "error": None if error is None else error_data(error),
         }
     )
 
 
 def _unpacked(data: dict[str, Any], number: int, file: str) -> Answer:
-    if data["error"] is not None:
-        message, said = data["error"]
-        places = tuple(Place(**place) for place in data["places"])
-        return Answer(number, file, error=StudentError(message, places, said))
+    if error := data["error"]:
+        places = tuple(Place(**place) for place in error["places"])
+        known = StudentError(error["message"], places, error["exception"])
+        return Answer(number, file, error=known)
     findings = tuple(Finding(**finding) for finding in data["report"]["findings"])
     return Answer(number, file, Report(data["report"]["title"], findings))
 

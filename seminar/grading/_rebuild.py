@@ -250,7 +250,7 @@ def rebuild(
         RefusalError: If it is too large, or anything in it is not as it should be.
     """
     _check_names(network)
-    programs = {id(p): p for p in (network.evaluation, network.as_built)}.values()
-    for program in () if measured else programs:
-        dry_run(network, x_shape, program, limits)
+    if not measured:
+        for program in {id(p): p for p in (network.evaluation, network.as_built)}.values():
+            dry_run(network, x_shape, program, limits)
     return Rebuilt(network)

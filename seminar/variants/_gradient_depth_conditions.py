@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seminar._routes import Routes, main_routes
+from seminar._routes import Routes, main_routes, reached
 from seminar._values import bends, is_relu_of
 from seminar.conditions import Condition, Outcome, Subject, output_shape
 from seminar.graph import Node, like_weights, observe, trained_weight
@@ -118,18 +118,9 @@ class _Gap:
         relus = [other.value for other in self.between if other.kind == "relu"]
         if any(is_relu_of(value, sources[0].value) for value in relus):
             return False
-        ahead = self._whole_maps_from(node)
-        return node.index in self._whole_maps_from(self.earlier) and bool(
-            ahead.intersection(self.later.inputs)
-        )
-
-    def _whole_maps_from(self, start: Node) -> set[int]:
-        """Return the indices behind a node on ways that do not reduce the maps to means."""
-        reached = {start.index}
-        for node in self.between:
-            if reached.intersection(node.inputs) and not _reduces(node):
-                reached.add(node.index)
-        return reached
+        whole = [other for other in self.between if not _reduces(other)]
+        ahead = reached(node, whole).intersection(self.later.inputs)
+        return bool(ahead) and node.index in reached(self.earlier, whole)
 
 
 def _reduces(node: Node) -> bool:
