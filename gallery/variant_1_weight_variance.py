@@ -348,9 +348,10 @@ print(f"predicted {math.log10(predict_scale(2)):.4f}")
 # %%
 # Check your own network
 # ----------------------
-# Any network that meets the conditions passes, however it is written. Put yours here:
 # To begin one of your own, run ``seminar new 1`` or take the starter under this page's title;
 # hints in steps are on :doc:`Check your own </check-your-own>`.
+#
+# Any network that meets the conditions passes, however it is written. Put yours here:
 
 mine = build(seed=7)  # your network here
 print(check(VARIANT, mine))

@@ -317,9 +317,10 @@ print(f"bright frame: {estimate(100 * (ratio_of_means(*bright) - 1)).format('%')
 #
 # Check your own network
 # ----------------------
-# Give ``check`` any module. In this one the author padded the map by hand before the convolution:
 # To begin one of your own, run ``seminar new 2`` or take the starter under this page's title;
 # hints in steps are on :doc:`Check your own </check-your-own>`.
+#
+# Give ``check`` any module. In this one the author padded the map by hand before the convolution:
 
 mine = nn.Sequential(
     nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(4),

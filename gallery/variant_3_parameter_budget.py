@@ -347,9 +347,10 @@ for side in (16, 32):
 # %%
 # Check your own
 # --------------
-# Put your network in place of this one. The input shape is free in this exercise.
 # To begin one of your own, run ``seminar new 3`` or take the starter under this page's title;
 # hints in steps are on :doc:`Check your own </check-your-own>`.
+#
+# Put your network in place of this one. The input shape is free in this exercise.
 
 mine = nn.Sequential(nn.Conv2d(3, 48, 3), nn.ReLU(), nn.Conv2d(48, 12, 1), nn.ReLU(),
                      nn.Conv2d(12, 64, 3), nn.AdaptiveAvgPool2d(1))  # fmt: skip

@@ -267,7 +267,7 @@ rows = {(name, head): [estimate(scale * np.array(kept[when, head])).format()
 rows["ratio", ""] = [f"{ratios[when][0]:.2g}" for when in WHEN]
 rows["", "interval"] = ["{1:.2g} to {2:.2g}".format(*ratios[when]) for when in WHEN]
 for (name, head), row in {("", ""): WHEN, **rows}.items():
-    print(f"{name:6}{head:9}" + " ".join(f"{one:14}" for one in row))
+    print(f"{name:6}{head:9}" + " ".join(f"{one:16}" for one in row))
 for case in CASES:
     lag = estimate(np.subtract(right[case, "flatten"], right[case, "gap"]))
     print(f"{case}: GAP lacks {lag.format('points')}:", ("no", "a")[lag.low > 0], "lag is shown")
@@ -320,9 +320,10 @@ plt.show()
 #
 # Check your own networks
 # -----------------------
-# Pass both networks in one mapping. Here the author of the second one pooled by the maximum:
 # To begin one of your own, run ``seminar new 4`` or take the starter under this page's title;
 # hints in steps are on :doc:`Check your own </check-your-own>`.
+#
+# Pass both networks in one mapping. Here the author of the second one pooled by the maximum:
 
 wrong = build(head="gap")
 wrong.to_vector[0] = nn.AdaptiveMaxPool2d(1)

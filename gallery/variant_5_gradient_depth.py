@@ -328,9 +328,10 @@ for fixed in (False, True):
 #
 # Check your own network
 # ----------------------
-# Give ``check`` any module. In this one an activation is of the wrong kind:
 # To begin one of your own, run ``seminar new 5`` or take the starter under this page's title;
 # hints in steps are on :doc:`Check your own </check-your-own>`.
+#
+# Give ``check`` any module. In this one an activation is of the wrong kind:
 
 mine = build(seed=0)
 mine.layers.relu3 = nn.LeakyReLU(0.1)

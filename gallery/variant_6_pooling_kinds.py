@@ -346,10 +346,11 @@ print(f"law {predict_max(4).mean / 2:.4f}, measured {estimate(before)}")
 # %%
 # Check your own network
 # ----------------------
-# Build a network from ``(3, 64, 64)`` to ``(32, 8, 8)`` with both kinds of pooling and check it.
-# This one forgets MaxPool; the table names the layer and the change.
 # To begin one of your own, run ``seminar new 6`` or take the starter under this page's title;
 # hints in steps are on :doc:`Check your own </check-your-own>`.
+#
+# Build a network from ``(3, 64, 64)`` to ``(32, 8, 8)`` with both kinds of pooling and check it.
+# This one forgets MaxPool; the table names the layer and the change.
 
 convolution = torch.nn.Conv2d(3, 32, 3, padding=1)
 mine = torch.nn.Sequential(convolution, torch.nn.AvgPool2d(2), torch.nn.AdaptiveAvgPool2d(8))
