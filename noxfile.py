@@ -114,7 +114,7 @@ def bench(session: nox.Session) -> None:
     session.install("-c", str(CONSTRAINTS), *PYPROJECT["project"]["dependencies"], *requirements)
     folder = Path(session.create_tmp()) / "bench"
     shutil.rmtree(folder, ignore_errors=True)
-    session.run("python", "bench/run.py", str(folder), *session.posargs)
+    session.run("python", "tests/bench/run.py", str(folder), *session.posargs)
 
 
 @nox.session

@@ -27,10 +27,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from seminar.arithmetic import conv_output_size
 from seminar.conditions import check
 from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
+from seminar.layers import layer_table
 from seminar.plotting import COLORS, describe, feature_maps, use_style
-from seminar.probes import conv_output_size, layer_table
 from seminar.variants.spatial_size import VARIANT, build, mean_square_of_largest, predict_map_factor
 
 torch.set_num_threads(1)

@@ -30,8 +30,8 @@ from torch import nn
 from seminar.conditions import check
 from seminar.data import load_data
 from seminar.evidence import Answer, Comparison, Comparisons, estimate, quick_tier, seeds
+from seminar.layers import layer_table
 from seminar.plotting import COLORS, describe, feature_maps, predicted_and_measured, use_style
-from seminar.probes import layer_table
 from seminar.training import train
 from seminar.variants.flatten_or_gap import (
     VARIANT,

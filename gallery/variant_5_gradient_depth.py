@@ -27,8 +27,9 @@ from torch import nn
 
 from seminar.conditions import check
 from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
+from seminar.layers import layer_table
 from seminar.plotting import COLORS, describe, use_style
-from seminar.probes import layer_table, weight_gradients
+from seminar.probes import weight_gradients
 from seminar.variants.gradient_depth import (
     VARIANT,
     build,

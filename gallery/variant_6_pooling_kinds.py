@@ -30,8 +30,8 @@ from scipy.stats import norm
 from seminar.conditions import check
 from seminar.data import PHOTO_CREDIT, photo_patches
 from seminar.evidence import Answer, Comparison, Comparisons, estimate, seeds
+from seminar.layers import layer_table
 from seminar.plotting import COLORS, describe, direct_label, feature_maps, use_style
-from seminar.probes import layer_table
 from seminar.variants.pooling_kinds import VARIANT, build, predict_average, predict_max
 
 torch.set_num_threads(1)

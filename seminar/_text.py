@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 
@@ -60,3 +61,42 @@ def _ascii_letter(letter: str) -> str:
         return name.split()[3].lower()
     decomposed = unicodedata.normalize("NFKD", letter).replace("\N{FRACTION SLASH}", "/")
     return decomposed.encode("ascii", "ignore").decode() or "?"
+
+
+_MOST_DIGITS = 7  # significant digits, where the uncertainty would justify more
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def format_number(value: float, scale: float) -> str:
+    """Format a number so that its last digit is one tenth of the leading digit of ``scale``.
+
+    Args:
+        value: The number to show.
+        scale: Its uncertainty, in the same unit; 0 shows a whole number in full and seven
+            significant digits of any other.
+
+    Returns:
+        The number as text, with a true minus sign and powers of ten as ``2.5×10⁻⁹``.
+    """
+    if not (0 < scale < math.inf and scale >= 1e-12 * abs(value)):
+        whole = value == round(value) and abs(value) < 1e15
+        return _typeset(f"{value:.0f}" if whole else f"{value:.{_MOST_DIGITS}g}")
+    leading = math.floor(math.log10(abs(value))) if value else 0
+    decimals = min(1 - math.floor(math.log10(scale)), max(_MOST_DIGITS - 1 - leading, 0))
+    if value and leading < -3 and decimals >= -leading:
+        return _typeset(f"{value:.{decimals + leading}e}")
+    return _typeset(f"{round(value, decimals):.{max(decimals, 0)}f}")
+
+
+def with_unit(number: str, unit: str) -> str:
+    """Return a number with its unit behind a space that no line breaks at."""
+    return f"{number}\N{NO-BREAK SPACE}{unit}" if unit else number
+
+
+def _typeset(text: str) -> str:
+    """Give a number its typographic minus and exponent; zero has no sign."""
+    mantissa, _, exponent = text.partition("e")
+    if not mantissa.strip("-0."):
+        mantissa = mantissa.lstrip("-")
+    power = f"×10{str(int(exponent)).translate(_SUPERSCRIPT)}" if exponent else ""
+    return mantissa.replace("-", "\N{MINUS SIGN}") + power

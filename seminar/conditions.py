@@ -7,16 +7,19 @@ every condition of a variant and returns a :class:`Report` of one :class:`Findin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
-from seminar._arguments import accepted_input_shape, accepted_models, accepted_seed
-from seminar._private import ordinary_mode
+from seminar._registry import VARIANTS
 from seminar._report import Finding, Outcome, Report
+from seminar.exercises import Exercise, numbers
 from seminar.graph import Graph, like_weights, observe
+from seminar.graph.failures import plain_module
+from seminar.graph.private import ordinary_mode
 
 __all__ = [
     "Condition",
@@ -25,6 +28,9 @@ __all__ = [
     "Report",
     "Subject",
     "Variant",
+    "accepted_input_shape",
+    "accepted_models",
+    "accepted_seed",
     "check",
     "output_shape",
     "random_batch",
@@ -55,8 +61,8 @@ class Variant:
     """One exercise of the seminar.
 
     Attributes:
-        number: 1 to 6.
-        slug: Name of its module in :mod:`seminar.variants`.
+        number: Its number in the assignment, from 1.
+        slug: Name of its room in :mod:`seminar.variants`.
         title: Its subject.
         question: The question that its page answers, as a student would ask it.
         input_shape: Shape of one input, ``(C, H, W)``.
@@ -77,6 +83,40 @@ class Variant:
     batch_size: int = 2
     input_is_free: bool = True
     heads: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        room: str,
+        conditions: tuple[Condition, ...],
+        build: Callable[..., nn.Module],
+        *,
+        batch_size: int = 2,
+    ) -> Variant:
+        """Return the variant of a room in :mod:`seminar.variants`.
+
+        Args:
+            room: The room's ``__name__``; its ``exercise.toml`` says what the exercise asks.
+            conditions: Its clauses, in the order of the assignment.
+            build: Returns the site's own network.
+            batch_size: Number of inputs in the observed batch.
+
+        Returns:
+            The variant.
+        """
+        exercise = Exercise.of(room)
+        return cls(
+            number=exercise.number,
+            slug=exercise.slug,
+            title=exercise.title,
+            question=exercise.question,
+            input_shape=exercise.input_shape,
+            conditions=conditions,
+            build=build,
+            batch_size=batch_size,
+            input_is_free=exercise.input_is_free,
+            heads=exercise.heads,
+        )
 
 
 @dataclass(frozen=True)
@@ -124,7 +164,7 @@ def check(
     itself; then what its ``forward`` changes inside its own lists and plain tensors stays changed.
 
     Args:
-        variant: Number of the variant, 1 to 6, or the :class:`Variant`.
+        variant: Number of the variant, or the :class:`Variant`.
         model: Any ``nn.Module``, compiled or not; for variant 4 a mapping
             ``{"flatten": module, "gap": module}``.
         input_shape: Shape of one input, ``(C, H, W)``, where the network wants another than the
@@ -232,11 +272,77 @@ def _find(condition: Condition, subject: Subject) -> Finding:
 
 
 def _look_up(number: object) -> Variant:
-    from seminar.variants import VARIANTS  # the registry knows the instruments, not they it
-
     if isinstance(number, bool) or not isinstance(number, int) or number not in VARIANTS:
         raise ValueError(
-            f"variant (={number!r}) must be a number from 1 to {len(VARIANTS)} or a Variant; "
+            f"variant (={number!r}) must be a number from {numbers()} or a Variant; "
             "seminar.VARIANTS lists them"
         )
-    return VARIANTS[number]
+    variant: Variant = VARIANTS[number]
+    return variant
+
+
+Shape = tuple[int, int, int]
+
+
+def accepted_input_shape(shape: object, own: Shape, *, free: bool) -> Shape:
+    """Return the input shape to use.
+
+    Args:
+        shape: What the caller gave, or None for the variant's own.
+        own: The variant's own input shape, ``(C, H, W)``.
+        free: Whether the variant lets a network choose another.
+
+    Returns:
+        Three positive sizes.
+
+    Raises:
+        ValueError: If the shape has another rank, a size below 1, or is prescribed otherwise.
+    """
+    if shape is None:
+        return own
+    sizes = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+    if len(sizes) != 3 or not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ValueError(
+            f"input_shape (={shape!r}) must be three positive sizes (C, H, W), without the batch; "
+            f"the site's own network takes {own}"
+        )
+    if not free and sizes != own:
+        raise ValueError(
+            f"input_shape (={sizes}) must be {own}: this variant prescribes its input; "
+            "leave the argument out"
+        )
+    return sizes[0], sizes[1], sizes[2]
+
+
+def accepted_models(model: object, heads: tuple[str, ...]) -> dict[str, nn.Module]:
+    """Return the networks by head, ``""`` for the only one, without what wraps them.
+
+    Args:
+        model: A module, or a mapping of modules (also an ``nn.ModuleDict``) where the variant has
+            several heads.
+        heads: The names of the heads; empty for one network.
+
+    Returns:
+        One module per head: what ``torch.compile`` or ``nn.DataParallel`` wrapped.
+
+    Raises:
+        TypeError: If the model is not what the variant wants, or scripted.
+    """
+    if not heads:
+        return {"": plain_module(model)}
+    if isinstance(model, nn.ModuleDict):
+        model = dict(model)
+    wanted = ", ".join(f'"{head}": module' for head in heads)
+    if not isinstance(model, Mapping) or set(model) != set(heads):
+        given = f"the keys {list(model)}" if isinstance(model, Mapping) else type(model).__name__
+        raise TypeError(f"model must be a mapping {{{wanted}}} for this variant, got {given}")
+    return {head: plain_module(model[head], f"model[{head!r}]") for head in heads}
+
+
+def accepted_seed(seed: object) -> int:
+    """Return the seed, or raise TypeError unless it is a whole number."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise TypeError(
+            f"seed (={seed!r}) must be a whole number; leave the argument out for seed 0"
+        )
+    return int(seed)

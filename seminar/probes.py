@@ -1,4 +1,4 @@
-"""Look into a network while it runs: activations, gradients, shapes, parameters, receptive field.
+"""Look into a network while it runs: activations and gradients.
 
 Everything here removes its hooks, also when the block raises, and leaves weights, gradients, mode,
 buffers and random state as they were.
@@ -13,20 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seminar.arithmetic import conv_output_size, conv_parameters, receptive_field
-from seminar.layers import LayerRow, LayerTable, layer_table
+# At home in seminar.arithmetic and seminar.layers; scripts of the first edition import them here.
+from seminar.arithmetic import conv_output_size, conv_parameters, receptive_field  # noqa: F401
+from seminar.layers import LayerRow, LayerTable, layer_table  # noqa: F401
 
-__all__ = [
-    "LayerRow",
-    "LayerTable",
-    "conv_output_size",
-    "conv_parameters",
-    "layer_table",
-    "receptive_field",
-    "record_activation_gradients",
-    "record_activations",
-    "weight_gradients",
-]
+__all__ = ["record_activation_gradients", "record_activations", "weight_gradients"]
 
 
 @contextmanager

@@ -42,11 +42,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from seminar.arithmetic import conv_output_size
 from seminar.data import PHOTO_CREDIT, photo_patches
 from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
 from seminar.initialization import seeded
 from seminar.plotting import COLORS, describe, use_style
-from seminar.probes import conv_output_size
 from seminar.variants.spatial_size import (
     build,
     predict_bias_share,

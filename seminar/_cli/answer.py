@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seminar._student_errors import StudentError, printable
+from seminar.student.errors import StudentError, printable
 
 if TYPE_CHECKING:
     from junitparser import TestCase

@@ -17,7 +17,7 @@ from typing import Any
 
 from seminar._cli.answer import Answer, error_data
 from seminar._report import Finding, Report
-from seminar._student_errors import Place, StudentError
+from seminar.student.errors import Place, StudentError
 
 __all__ = ["answered_apart"]
 

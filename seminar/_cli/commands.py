@@ -96,7 +96,7 @@ def check(
 def _checked(
     number: int, file: Path, objects: tuple[str, ...], shape: Shape | None, *, full: bool
 ) -> Answer:
-    from seminar._student import StudentError, beside, load, running
+    from seminar.student.load import StudentError, beside, load, running
 
     hint = "write INPUT_SHAPE = (C, H, W) in the file, or give --input-shape C,H,W"
     try:

@@ -13,24 +13,25 @@ from typing import TYPE_CHECKING
 import click
 
 from seminar._cli.answer import NO_ANSWER
-from seminar.exercises import EXERCISES
+from seminar.exercises import EXERCISES, numbers
 
 if TYPE_CHECKING:
-    from seminar.grading._results import Result
+    from seminar.grading.classroom.results import Result
+
+ALL = numbers("-")
 
 
 def variants(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    """Return the numbers in ``1-6`` or ``1,3,5``, or refuse them."""
+    """Return the numbers in ``1-3`` or ``1,3``, or refuse them."""
     found: set[int] = set()
     for part in value.replace(" ", "").split(","):
         ends = re.fullmatch(r"(\d)(?:-(\d))?", part)
-        numbers = range(int(ends[1]), int(ends[2] or ends[1]) + 1) if ends else ()
-        if not numbers or not set(numbers) <= set(EXERCISES):
+        given = range(int(ends[1]), int(ends[2] or ends[1]) + 1) if ends else ()
+        if not given or not set(given) <= set(EXERCISES):
             raise click.BadParameter(
-                f"variants (={value!r}) must be numbers from 1 to {len(EXERCISES)}; "
-                "write 1-6, or 1,3,5"
+                f"variants (={value!r}) must be numbers from {numbers()}; write {ALL}, or 1,3"
             )
-        found.update(numbers)
+        found.update(given)
     return tuple(sorted(found))
 
 
@@ -39,7 +40,7 @@ def variants(context: click.Context, parameter: click.Parameter, value: str) -> 
 )
 @click.argument("submissions", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for reports.")
-@click.option("--variants", "numbers", default="1-6", callback=variants, help="1-6, or 1,3,5.")
+@click.option("--variants", "numbers", default=ALL, callback=variants, help=f"{ALL}, or 1,3.")
 @click.option(
     "--marks", type=click.Path(path_type=Path, exists=True), help="TOML: marks per clause."
 )
@@ -84,9 +85,9 @@ def grade(
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from seminar.grading._grade import grade as graded
-    from seminar.grading._limits import Limits
-    from seminar.grading._marks import load_marks
+    from seminar.grading.classroom.grade import grade as graded
+    from seminar.grading.classroom.marks import load_marks
+    from seminar.grading.limits import Limits
 
     stderr = Console(stderr=True)
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from seminar.exercises import EXERCISES
+from seminar.exercises import EXERCISES, numbers
 
 Shape = tuple[int, int, int]
 
@@ -17,8 +17,7 @@ def number(context: click.Context, parameter: click.Parameter, value: str) -> in
     if value.isdecimal() and int(value) in EXERCISES:
         return int(value)
     raise click.BadParameter(
-        f"variant (={value!r}) must be a number from 1 to {len(EXERCISES)}; "
-        "'seminar list' shows them"
+        f"variant (={value!r}) must be a number from {numbers()}; 'seminar list' shows them"
     )
 
 

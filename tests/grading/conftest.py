@@ -31,7 +31,7 @@ HONEST_STUDENTS = ("ann", "m-in-the-middle", "zoe")  # before, between and behin
 
 
 def unavailable():
-    from seminar.grading._sandbox import why_unavailable
+    from seminar.grading.box.sandbox import why_unavailable
 
     return why_unavailable()
 
@@ -114,7 +114,7 @@ def ungraded(tmp_path_factory, confined):
     """What the corpus does to a naive grader, in a disposable sandbox that allows the harm."""
 
     def make(folder):
-        from seminar.grading._sandbox import _SETTINGS, _places
+        from seminar.grading.box.sandbox import _SETTINGS, _places
 
         own = folder / "hostile"
         own.mkdir()

@@ -24,7 +24,7 @@ pytest.importorskip("distributed")
 import seminar
 from seminar._cli import cli
 from seminar.exercises import EXERCISES
-from seminar.grading import _cluster, _work
+from seminar.grading.classroom import cluster, work
 
 pytestmark = pytest.mark.filterwarnings("default")  # those of dask are not ours
 
@@ -94,19 +94,19 @@ def marks(submissions):
 
 
 def test_scheduler_without_a_worker_is_named(scheduler, submissions, monkeypatch):
-    monkeypatch.setattr(_cluster, "_PATIENCE", 2)
+    monkeypatch.setattr(cluster, "_PATIENCE", 2)
     with (
         pytest.raises(RuntimeError, match="has no worker; start one with dask worker tcp"),
-        _cluster.connected(scheduler, sandbox=False),
+        cluster.connected(scheduler, sandbox=False),
     ):
         pass
 
 
 def test_scheduler_that_does_not_answer_is_named(monkeypatch):
-    monkeypatch.setattr(_cluster, "_PATIENCE", 1)
+    monkeypatch.setattr(cluster, "_PATIENCE", 1)
     with (
         pytest.raises(RuntimeError, match=r"127\.0\.0\.1:9.*start one with dask scheduler"),
-        _cluster.connected("tcp://127.0.0.1:9", sandbox=False),
+        cluster.connected("tcp://127.0.0.1:9", sandbox=False),
     ):
         pass
 
@@ -135,27 +135,27 @@ def test_two_workers_grade_a_class(workers, submissions, confined):
 
 
 def test_worker_with_another_version_is_refused(workers, submissions, monkeypatch):
-    monkeypatch.setattr(_cluster, "versions", lambda: {"seminar": "9.9", "torch": "1.0"})
+    monkeypatch.setattr(cluster, "versions", lambda: {"seminar": "9.9", "torch": "1.0"})
     with (
         pytest.raises(
             RuntimeError, match=r"worker tcp://.* cannot grade: its versions are seminar"
         ),
-        _cluster.connected(workers, sandbox=False),
+        cluster.connected(workers, sandbox=False),
     ):
         pass
 
 
 def test_worker_that_cannot_confine_is_named(monkeypatch):
-    monkeypatch.setattr(_cluster, "why_unavailable", lambda: "bubblewrap is not installed")
-    assert _cluster.unfit(_cluster.versions(), sandbox=True) == "bubblewrap is not installed"
-    assert _cluster.unfit(_cluster.versions(), sandbox=False) == ""
+    monkeypatch.setattr(cluster, "why_unavailable", lambda: "bubblewrap is not installed")
+    assert cluster.unfit(cluster.versions(), sandbox=True) == "bubblewrap is not installed"
+    assert cluster.unfit(cluster.versions(), sandbox=False) == ""
 
 
 def test_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
         pytest.raises(RuntimeError, match=r"install the extra with .*\[grade,dask\]"),
-        _cluster.connected("tcp://127.0.0.1:9", sandbox=False),
+        cluster.connected("tcp://127.0.0.1:9", sandbox=False),
     ):
         pass
 
@@ -187,16 +187,16 @@ def test_threads_of_a_worker_never_share_a_sandbox(monkeypatch):
             assert self.lock.acquire(blocking=False)
             time.sleep(0.01)
             self.lock.release()
-            return _work.Reply("time")
+            return work.Reply("time")
 
         def close(self):
             pass
 
-    monkeypatch.setattr(_work.Rules, "runner", lambda self: Alone())
-    rules = _work.Rules(seed=99)
+    monkeypatch.setattr(work.Rules, "runner", lambda self: Alone())
+    rules = work.Rules(seed=99)
     with ThreadPoolExecutor(4) as pool:
-        ran = pool.map(lambda n: _work.run_in_worker(rules, f"s{n}", 3, b""), range(24))
+        ran = pool.map(lambda n: work.run_in_worker(rules, f"s{n}", 3, b""), range(24))
         assert {result.status for _, _, result in ran} == {"time"}
-    assert len(_work._IDLE[rules]) <= 4
-    _work.close_runners()
-    assert not _work._IDLE[rules]
+    assert len(work._IDLE[rules]) <= 4
+    work.close_runners()
+    assert not work._IDLE[rules]

@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 
 pytest.importorskip("safetensors")
 
-from seminar.grading import _judge
-from seminar.grading._allowed import functions
-from seminar.grading._handover import pack, unpack
-from seminar.grading._judge import judge
-from seminar.grading._limits import Limits
-from seminar.grading._observe import handover
-from seminar.grading._rebuild import rebuild
-from seminar.grading._refused import RefusalError
+from seminar.grading.crossing import judge as judging
+from seminar.grading.crossing.allowed import functions
+from seminar.grading.crossing.judge import judge
+from seminar.grading.crossing.observe import handover
+from seminar.grading.crossing.packet import pack, unpack
+from seminar.grading.crossing.rebuild import rebuild
+from seminar.grading.limits import Limits, RefusalError
 from seminar.variants import VARIANTS
 
 LIMITS = replace(Limits(), parameters=300_000, activations=1_000_000, macs=10**8, steps=60)
@@ -203,7 +202,7 @@ def test_fault_of_a_clause_is_for_the_teacher(monkeypatch):
     def fails(*_, **__):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(_judge, "check", fails)
+    monkeypatch.setattr(judging, "check", fails)
     result = judge(PACKET, 6, 0, LIMITS)
     assert result["status"] == "undecided"
     assert "ZeroDivisionError" in result["message"]

@@ -23,12 +23,14 @@ from junitparser import JUnitXml
 import seminar
 from seminar._cli import cli
 from seminar.exercises import EXERCISES
-from seminar.grading import _grade, _sandbox, _work
-from seminar.grading._grade import grade
-from seminar.grading._marks import Marks, load_marks
-from seminar.grading._reports import safe_cell
-from seminar.grading._results import Result, Store, write_whole
-from seminar.grading._submissions import file_key, find, read
+from seminar.grading.box import sandbox
+from seminar.grading.classroom import grade as grading
+from seminar.grading.classroom import work
+from seminar.grading.classroom.grade import grade
+from seminar.grading.classroom.marks import Marks, load_marks
+from seminar.grading.classroom.reports import safe_cell
+from seminar.grading.classroom.results import Result, Store, write_whole
+from seminar.grading.classroom.submissions import file_key, find, read
 
 
 def finding(clause, holds):
@@ -44,10 +46,10 @@ class Fake:
     def run(self, task, number, seed, body):
         Fake.calls.append((task, number))
         if task == "observe":
-            return _work.Reply("done", b"P" + body)
+            return work.Reply("done", b"P" + body)
         holds = {"good": True, "bad": False}[body.decode()]
         findings = [finding(f"{number}.{letter}", holds) for letter in "ab"]
-        return _work.Reply("done", json.dumps({"status": "checked", "findings": findings}).encode())
+        return work.Reply("done", json.dumps({"status": "checked", "findings": findings}).encode())
 
     def close(self):
         pass
@@ -56,8 +58,8 @@ class Fake:
 @pytest.fixture
 def fake(monkeypatch):
     Fake.calls = []
-    monkeypatch.setattr(_work.Rules, "runner", lambda self: Fake())
-    monkeypatch.setattr(_grade, "why_unavailable", lambda: "")
+    monkeypatch.setattr(work.Rules, "runner", lambda self: Fake())
+    monkeypatch.setattr(grading, "why_unavailable", lambda: "")
     return Fake
 
 
@@ -278,12 +280,12 @@ def test_number_spelled_twice_does_not_stop_the_class(folder):
 def test_long_answer_that_is_no_packet_is_not_read(kind, monkeypatch):
     class Flood(Fake):
         def run(self, task, number, seed, body):
-            return _work.Reply("done", kind + b"[" * 2**17)
+            return work.Reply("done", kind + b"[" * 2**17)
 
-    monkeypatch.setattr(_work, "json", None)
-    monkeypatch.setattr(_work, "_text", None)
+    monkeypatch.setattr(work, "json", None)
+    monkeypatch.setattr(work, "_text", None)
     rules = types.SimpleNamespace(text="", seed=0)
-    assert _work.grade_file(Flood(), rules, 3, b"").status == "died"
+    assert work.grade_file(Flood(), rules, 3, b"").status == "died"
 
 
 def test_result_survives_being_kept(tmp_path):
@@ -307,7 +309,7 @@ def test_second_run_on_the_same_report_waits_for_the_first(fake, folder, tmp_pat
     draft = tmp_path / "out" / ".draft-of-a-killed-run"
     draft.touch()
     code = (
-        "import sys, pathlib; from seminar.grading._results import alone\n"
+        "import sys, pathlib; from seminar.grading.classroom.results import alone\n"
         "with alone(pathlib.Path(sys.argv[1])): print('writes', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "out")]
@@ -333,7 +335,7 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_without_sandbox_untrusted_files_are_refused(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(_grade, "why_unavailable", lambda: "the sandbox needs Linux")
+    monkeypatch.setattr(grading, "why_unavailable", lambda: "the sandbox needs Linux")
     ran = CliRunner().invoke(cli, ["grade", str(folder), "--out", str(tmp_path / "out")])
     assert ran.exit_code == 3
     assert "the sandbox needs Linux" in ran.stderr
@@ -342,7 +344,7 @@ def test_without_sandbox_untrusted_files_are_refused(folder, tmp_path, monkeypat
 
 @pytest.mark.parametrize("platform", ["win32", "darwin"])
 def test_other_systems_are_told_that_it_needs_linux(platform, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(_sandbox.sys, "platform", platform)
+    monkeypatch.setattr(sandbox.sys, "platform", platform)
     out = tmp_path / "out"
     ran = CliRunner().invoke(cli, ["grade", str(folder), "--out", str(out)])
     said = " ".join(ran.stderr.split())
@@ -353,7 +355,7 @@ def test_other_systems_are_told_that_it_needs_linux(platform, folder, tmp_path, 
 
 
 def test_missing_package_is_named(fake, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(_grade, "find_spec", lambda name: None)
+    monkeypatch.setattr(grading, "find_spec", lambda name: None)
     with pytest.raises(RuntimeError, match=r"needs joblib and safetensors; .*\[grade\]"):
         grade(folder, tmp_path / "out")
 

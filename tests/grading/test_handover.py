@@ -11,14 +11,14 @@ import torch
 pytest.importorskip("safetensors")
 
 import seminar
-from seminar._student import load
 from seminar.conditions import random_batch
 from seminar.exercises import EXERCISES
-from seminar.grading._handover import unpack
-from seminar.grading._judge import judge
-from seminar.grading._limits import Limits
-from seminar.grading._observe import answer
-from seminar.grading._rebuild import rebuild
+from seminar.grading.crossing.judge import judge
+from seminar.grading.crossing.observe import answer
+from seminar.grading.crossing.packet import unpack
+from seminar.grading.crossing.rebuild import rebuild
+from seminar.grading.limits import Limits
+from seminar.student.load import load
 from seminar.variants import VARIANTS
 
 HONEST = sorted((Path(__file__).parent / "honest").glob("*.txt"))

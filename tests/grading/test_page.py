@@ -22,10 +22,12 @@ pytest.importorskip("joblib")
 import seminar
 from seminar._cli import cli
 from seminar.exercises import EXERCISES
-from seminar.grading import _filter, _grade, _work
-from seminar.grading._limits import Limits
-from seminar.grading._results import STATUSES, Result
-from seminar.grading._submissions import file_key, find
+from seminar.grading.box import confine
+from seminar.grading.classroom import grade as grading
+from seminar.grading.classroom import work
+from seminar.grading.classroom.results import STATUSES, Result
+from seminar.grading.classroom.submissions import file_key, find
+from seminar.grading.limits import Limits
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "grading.md").read_text(encoding="utf-8")
@@ -128,7 +130,7 @@ def test_states_are_those_of_the_code():
     rows = table("state")
     assert {name.strip("`"): text for name, text, _ in rows} == STATUSES
     for name, _, given in rows:
-        marks = _grade.Marks().given("3.a", Result(name.strip("`")))
+        marks = grading.Marks().given("3.a", Result(name.strip("`")))
         assert given == ("by clause" if "checked" in name else "empty" if marks is None else "0")
 
 
@@ -160,16 +162,16 @@ def test_files_that_it_names_are_written(tmp_path, monkeypatch):
 def grade_without_running(tmp_path, monkeypatch, student):
     class Fake:
         def run(self, task, number, seed, body):
-            return _work.Reply("time")
+            return work.Reply("time")
 
         def close(self):
             pass
 
-    monkeypatch.setattr(_work.Rules, "runner", lambda self: Fake())
-    monkeypatch.setattr(_grade, "why_unavailable", lambda: "")
+    monkeypatch.setattr(work.Rules, "runner", lambda self: Fake())
+    monkeypatch.setattr(grading, "why_unavailable", lambda: "")
     (tmp_path / "class" / student).mkdir(parents=True)
     (tmp_path / "class" / student / "variant_3.py").touch()
-    _grade.grade(tmp_path / "class", tmp_path / "report", variants=(3,))
+    grading.grade(tmp_path / "class", tmp_path / "report", variants=(3,))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Gradescope's containers run Linux")
@@ -218,7 +220,7 @@ def test_commands_of_dask_are_well_formed():
 
 
 def test_what_it_says_about_functions_is_true():
-    from seminar.grading._allowed import functions
+    from seminar.grading.crossing.allowed import functions
 
     assert all((ROOT / name).is_file() for name in re.findall(r"`(seminar/\S+\.py)`", PAGE))
     assert not [name for name in functions() if name.startswith("torch.fft")]
@@ -228,5 +230,5 @@ def test_what_it_says_about_functions_is_true():
 
 
 def test_what_it_says_about_system_calls_is_true():
-    assert set(re.findall(r"`(x86_64|aarch64)`", PAGE)) == set(_filter._ARCHITECTURES)
-    assert "socket" in _filter._CALLS
+    assert set(re.findall(r"`(x86_64|aarch64)`", PAGE)) == set(confine._ARCHITECTURES)
+    assert "socket" in confine._CALLS

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("safetensors")
 
-from seminar.grading._filter import denied
-from seminar.grading._limits import Limits
-from seminar.grading._sandbox import Sandbox, command
+from seminar.grading.box.confine import denied
+from seminar.grading.box.sandbox import Sandbox, command
+from seminar.grading.limits import Limits
 
 MEMORY_OF_SEVERAL = """
 import mmap, os, time

@@ -1,0 +1,249 @@
+"""A prediction beside its measurement, one or a table of them."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from seminar._text import ascii_text, format_number, with_unit
+from seminar.evidence.estimates import (
+    ROUNDING,
+    Estimate,
+    estimate,
+    over_seeds,
+    quick_tier,
+    ratio_of_means,
+    seeds,
+)
+
+__all__ = [
+    "Answer",
+    "Comparison",
+    "Comparisons",
+    "Estimate",
+    "estimate",
+    "format_number",
+    "over_seeds",
+    "quick_tier",
+    "ratio_of_means",
+    "seeds",
+    "shown",
+]
+
+Kind = Literal["prediction", "identity"]
+
+#: Everything shown as HTML since the list was last cleared, in order (comparisons and answers).
+shown: list[Comparison | Answer] = []
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A law's prediction beside its measurement.
+
+    ``holds`` is True where the prediction lies inside the interval, widened by an approximation
+    tolerance that is declared with its reason: ``|predicted - mean| <= half-width + tolerance``.
+    An identity holds only if *every* sample lies within the tolerance.
+
+    Attributes:
+        law: Name of the law, short enough for a table row; unique on its page.
+        predicted: The number that the law gives, from nothing that this run measured.
+        measured: The estimate over seeds, or the samples themselves; an identity needs the samples.
+        variant: Number of the variant.
+        unit: Unit of both numbers, such as ``"%"`` or ``"px"``; empty for a pure number.
+        tolerance: Approximation tolerance in the same unit; 0 for an exact law.
+        reason: Why the law is approximate; required where the tolerance is not 0.
+        kind: ``"prediction"``, or ``"identity"`` for an algebraic identity, which must hold by
+            itself and is listed apart.
+    """
+
+    law: str
+    predicted: float
+    measured: Estimate | Sequence[float] | npt.NDArray[Any] = field(repr=False, compare=False)
+    variant: int
+    unit: str = ""
+    tolerance: float = 0.0
+    reason: str = ""
+    kind: Kind = "prediction"
+    estimate: Estimate = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "predicted", float(self.predicted))
+        object.__setattr__(self, "tolerance", float(self.tolerance))
+        if not math.isfinite(self.predicted):
+            raise ValueError(
+                f"predicted (={self.predicted}) must be a finite number; look at the law's inputs"
+            )
+        if not 0 <= self.tolerance < math.inf:
+            raise ValueError(f"tolerance (={self.tolerance}) must not be negative; 0 means exact")
+        if self.tolerance and not self.reason:
+            raise ValueError(
+                f"a tolerance (={self.tolerance}) needs a reason: say why the law is approximate"
+            )
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"kind (={self.kind!r}) must be one of {get_args(Kind)}")
+        measured = self.measured
+        if self.kind == "identity" and isinstance(measured, Estimate):
+            raise ValueError(
+                f"measured (={measured}) of an identity must be the samples, each of which has to "
+                "hold; pass one number per seed"
+            )
+        value = measured if isinstance(measured, Estimate) else estimate(measured)
+        object.__setattr__(self, "estimate", value)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the prediction lies within the interval, widened by the declared tolerance.
+
+        For an identity: whether every sample lies within the tolerance.
+        """
+        if self.kind == "identity":
+            samples = np.asarray(self.measured, dtype=np.float64)
+            rounding = ROUNDING * np.maximum(np.abs(samples), abs(self.predicted))
+            return bool((np.abs(samples - self.predicted) <= self.tolerance + rounding).all())
+        return self._lies_within(self.tolerance)
+
+    def _lies_within(self, tolerance: float) -> bool:
+        gap = abs(self.predicted - self.estimate.mean)
+        rounding = ROUNDING * max(abs(self.predicted), abs(self.estimate.mean))
+        return gap <= self.estimate.half_width + tolerance + rounding
+
+    @property
+    def anchor(self) -> str:
+        """The HTML id of this comparison on its page."""
+        return "law-" + (re.sub(r"[^a-z0-9]+", "-", self.law.lower()).strip("-") or "unnamed")
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in words.
+
+        ``"holds"``, ``"holds within its tolerance"``, ``"holds to rounding"`` or ``"disagrees"``.
+        The second is a prediction outside the interval that the declared tolerance covers, the
+        third an identity: it is exact but for the rounding that its tolerance allows.
+        """
+        if not self.holds:
+            return "disagrees"
+        if self.kind == "identity":
+            return "holds to rounding"
+        return "holds" if self._lies_within(0.0) else "holds within its tolerance"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record that the build keeps (without the page, which the build adds)."""
+        return {
+            "variant": self.variant,
+            "law": self.law,
+            "predicted": self.predicted,
+            "measured": self.estimate.mean,
+            "low": self.estimate.low,
+            "high": self.estimate.high,
+            "seeds": self.estimate.seeds,
+            "holds": self.holds,
+            "verdict": self.verdict,
+            "kind": self.kind,
+            "unit": self.unit,
+            "tolerance": self.tolerance,
+            "reason": self.reason,
+            "anchor": self.anchor,
+        }
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.law}: {self.verdict}",
+            f"  predicted  {self.format_predicted()}",
+            f"  measured   {self.estimate.format(self.unit)}  "
+            f"({self.estimate.level:.0%} interval, {self.estimate.seeds} seeds)",
+        ]
+        if self.tolerance:
+            lines.append(f"  tolerance  {self.format_tolerance()}: {self.reason}")
+        return ascii_text("\n".join(lines))
+
+    def format_predicted(self) -> str:
+        """Return the prediction with one digit more than the measurement has, and its unit.
+
+        Zero is exact, whatever the measurement has.
+        """
+        digits = self.estimate.half_width / 10
+        text = format_number(self.predicted, digits) if self.predicted else "0"
+        return with_unit(text, self.unit)
+
+    def format_tolerance(self) -> str:
+        """Return the approximation tolerance with two digits and its unit."""
+        return with_unit(f"{self.tolerance:.2g}", self.unit)
+
+    def _repr_html_(self) -> str:
+        return Comparisons([self])._repr_html_()
+
+
+class Comparisons(tuple[Comparison, ...]):
+    """Several comparisons in one table, as text or as HTML."""
+
+    __slots__ = ()
+
+    def __new__(cls, comparisons: Iterable[Comparison]) -> Comparisons:
+        """Build the table; anchors must be unique, so laws must be named apart."""
+        self = super().__new__(cls, comparisons)
+        anchors = [row.anchor for row in self]
+        twice = {anchor for anchor in anchors if anchors.count(anchor) > 1}
+        if twice:
+            raise ValueError(f"laws must be named apart, got the anchors {sorted(twice)} twice")
+        return self
+
+    def __str__(self) -> str:
+        return "\n".join(str(row) for row in self)
+
+    def _repr_html_(self) -> str:
+        shown.extend(self)
+        rows = "\n".join(_html_row(row) for row in self)
+        levels = " or ".join(sorted({f"{row.estimate.level * 100:g} %" for row in self}))
+        return (
+            '<div class="comparison-card" tabindex="0" role="group" '
+            'aria-label="Prediction beside measurement">\n<table class="comparison">\n'
+            '<thead><tr><th scope="col">law</th><th scope="col">predicted</th>'
+            f'<th scope="col">measured, {levels} interval</th><th scope="col">seeds</th>'
+            '<th scope="col">verdict</th></tr></thead>\n'
+            f"<tbody>\n{rows}\n</tbody></table></div>"
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The one-line answer of a page, written by the run; the home page quotes it.
+
+    Attributes:
+        text: One sentence whose numbers are formatted from this run.
+        variant: Number of the variant.
+    """
+
+    text: str
+    variant: int
+
+    def __str__(self) -> str:
+        return ascii_text(self.text)
+
+    def _repr_html_(self) -> str:
+        shown.append(self)
+        return f'<p class="answer">{html.escape(self.text)}</p>'
+
+
+def _html_row(row: Comparison) -> str:
+    mark = "\N{CHECK MARK}" if row.holds else "\N{BALLOT X}"
+    colour = "holds" if row.holds else "disagrees"
+    name = html.escape(row.law)
+    if row.kind == "identity":
+        name += ' <span class="comparison-kind">identity</span>'
+    if row.tolerance:
+        note = f"tolerance {row.format_tolerance()}: {row.reason}"
+        name += f'<br><small class="comparison-note">{html.escape(note)}</small>'
+    return (
+        f'<tr id="{row.anchor}" class="{colour}"><th scope="row">{name}</th>'
+        f"<td>{html.escape(row.format_predicted())}</td>"
+        f"<td>{html.escape(row.estimate.format(row.unit))}</td>"
+        f"<td>{row.estimate.seeds}</td>"
+        f'<td class="verdict">{mark} {row.verdict}</td></tr>'
+    )

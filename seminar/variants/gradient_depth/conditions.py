@@ -1,0 +1,280 @@
+"""The clauses of variant 5, as conditions on any network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from seminar.conditions import Condition, Outcome, Subject, output_shape
+from seminar.graph import Node, like_weights, observe, trained_weight
+from seminar.graph.routes import Routes, main_routes, reached
+from seminar.graph.values import bends, is_relu_of
+from seminar.initialization import seeded
+
+__all__ = ["CONDITIONS", "METRICS", "first_to_last"]
+
+LAYERS = 6
+DATA_SETS = 5
+_UNNAMED = {"other", "product"}  # what may hide a nonlinearity
+_SILENT = {"input", "reshape", "other", "assignment"}  # not worth naming between two convolutions
+
+#: Ways to measure a gradient ``g`` of a weight ``w``; the first one decides clause 5.c.
+METRICS: dict[str, Callable[[Tensor, Tensor], float]] = {
+    "L2 norm": lambda g, w: float(g.norm()),
+    "RMS": lambda g, w: float(g.square().mean().sqrt()),
+    "mean |g|": lambda g, w: float(g.abs().mean()),
+    "maximum": lambda g, w: float(g.abs().max()),
+    "relative to the weights": lambda g, w: float(g.norm() / w.norm()),
+}
+
+
+def first_to_last(first: tuple[Tensor, Tensor], last: tuple[Tensor, Tensor]) -> dict[str, float]:
+    """Return the first layer's gradient divided by the last one's, in every metric.
+
+    Args:
+        first: Gradient and weight of the first layer, two tensors of one shape.
+        last: Gradient and weight of the last layer.
+
+    Returns:
+        Metric to ratio; infinite where the last gradient is zero.
+    """
+    ratios = {}
+    for name, metric in METRICS.items():
+        numerator, denominator = (metric(g.double(), w.detach().double()) for g, w in (first, last))
+        ratios[name] = numerator / denominator if denominator > 0 else math.inf
+    return ratios
+
+
+def _judge_layers(subject: Subject) -> Outcome:
+    convolutions = len(subject.graph.convolutions)
+    relus = len(subject.graph.of_kind("relu"))
+    if convolutions >= LAYERS:
+        return Outcome(True, f"{convolutions} convolutions")
+    measured = f"{convolutions} convolutions and {relus} ReLUs"
+    if convolutions + relus >= LAYERS:
+        return Outcome(True, f"{measured}: {convolutions + relus} layers, the ReLUs counted")
+    last = subject.graph.convolutions[-1].where
+    return Outcome(
+        holds=False,
+        measured=measured,
+        remedy=f"{last}: add {LAYERS - convolutions} more convolutions with a ReLU each before it",
+    )
+
+
+class _Pair(NamedTuple):
+    """A first and a last convolution, by where they are."""
+
+    first: str
+    last: str
+
+
+@dataclass(frozen=True)
+class _Gap:
+    """What lies between a convolution and one that follows it."""
+
+    earlier: Node
+    later: Node
+    between: tuple[Node, ...]
+    fewest: int
+    most: int
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with it, with the remedy; empty where every way holds exactly one ReLU."""
+        pair = f"between {self.earlier.where} and {self.later.where}"
+        relus = [node for node in self.between if node.kind == "relu"]
+        others = [node for node in self.between if node.kind == "activation" or self._bends(node)]
+        if others:
+            name = f"{others[0].where} ({others[0].function})"
+            change = "remove it" if relus else "put a ReLU in its place"
+            return f"{name}: another activation {pair}; {change}"
+        if not relus:
+            return f"{self.earlier.where}: no ReLU {pair}; add one behind it"
+        if self.fewest == 0:
+            return (
+                f"{self.earlier.where}: a way {pair} passes by {relus[0].where}, so it holds no "
+                "ReLU; send everything through the ReLU"
+            )
+        if self.most > 1:
+            return f"{relus[-1].where}: {self.most} ReLUs {pair}; keep one"
+        return ""
+
+    def _bends(self, node: Node) -> bool:
+        """Whether a node without a name of its own acts as a nonlinearity on the maps.
+
+        The parts of a ReLU written by hand do not count, nor does what only leads to a mean or a
+        variance (a normalisation written by hand).
+        """
+        sources = [n for n in (self.earlier, *self.between) if n.index in node.inputs]
+        if node.kind not in _UNNAMED or len(set(node.inputs)) != 1 or not sources:
+            return False
+        if not bends(node.value, sources[0].value):
+            return False
+        relus = [other.value for other in self.between if other.kind == "relu"]
+        if any(is_relu_of(value, sources[0].value) for value in relus):
+            return False
+        whole = [other for other in self.between if not _reduces(other)]
+        ahead = reached(node, whole).intersection(self.later.inputs)
+        return bool(ahead) and node.index in reached(self.earlier, whole)
+
+
+def _reduces(node: Node) -> bool:
+    """Whether a node leaves fewer numbers than it takes and is no pooling."""
+    fewer = math.prod(node.output_shape) < math.prod(node.input_shape)
+    return fewer and node.kind in {"mean", *_UNNAMED}
+
+
+def _gaps(routes: Routes) -> list[_Gap]:
+    return [
+        _Gap(earlier, later, between, fewest, most)
+        for later in routes.convolutions
+        for earlier, between, (fewest, most) in routes.gaps(later)
+    ]
+
+
+def _judge_alternation(subject: Subject) -> Outcome:
+    gaps = _gaps(main_routes(subject.graph))
+    if not gaps:
+        only = subject.graph.convolutions[0].where
+        return Outcome(
+            holds=False,
+            measured=f"no two convolutions in a row of layers ({only} alone)",
+            remedy=f"{only}: add a ReLU and another convolution behind it",
+        )
+    faults = [gap.fault for gap in gaps if gap.fault]
+    good = len(gaps) - len(faults)
+    kinds = {node.kind for gap in gaps for node in gap.between} - {"relu", "activation"} - _SILENT
+    named = f"; also between them: {', '.join(sorted(kinds))}" if kinds else ""
+    return Outcome(
+        holds=not faults,
+        measured=f"exactly one ReLU in {good} of {len(gaps)} gaps between convolutions{named}",
+        remedy=faults[0] if faults else "",
+    )
+
+
+def _ratios(subject: Subject, number: int) -> dict[_Pair, dict[str, float]]:
+    """Return first/last in every metric on random data set ``number``; 0 if none arrives."""
+    seed = subject.seed + number
+    shape = (subject.batch_size, *subject.input_shape)
+    generator = torch.Generator().manual_seed(seed)
+    x = like_weights(subject.model, torch.randn(shape, generator=generator))
+    with torch.inference_mode(False), torch.enable_grad(), seeded(seed):
+        graph = observe(subject.model, x.clone(), training=None)
+        routes = main_routes(graph)
+        ends = [*routes.first_convolutions, *routes.last_convolutions]
+        weights = {node.index: trained_weight(subject.model, node) for node in ends}
+        gradients = _gradients(graph.output, list(weights.values()), generator)
+    found = dict(zip(weights, zip(gradients, weights.values(), strict=True), strict=True))
+    return {
+        _Pair(first.where, last.where): _compared(found[first.index], found[last.index])
+        for first in routes.first_convolutions
+        for last in routes.last_convolutions
+    }
+
+
+def _compared(first: tuple[Tensor, Tensor], last: tuple[Tensor, Tensor]) -> dict[str, float]:
+    """Return the ratios in every metric, NaN where a gradient is not finite."""
+    if all(bool(gradient.isfinite().all()) for gradient, _ in (first, last)):
+        return first_to_last(first, last)
+    return dict.fromkeys(METRICS, math.nan)
+
+
+def _gradients(output: Tensor, weights: list[Tensor], generator: torch.Generator) -> list[Tensor]:
+    target = torch.randn(output.shape, generator=generator).to(output.dtype)
+    if not output.requires_grad:
+        return [torch.zeros_like(weight) for weight in weights]
+    loss = nn.functional.mse_loss(output, target)
+    return list(torch.autograd.grad(loss, weights, materialize_grads=True))
+
+
+def _judge_gradients(subject: Subject) -> Outcome:
+    runs = [_ratios(subject, number) for number in range(1, DATA_SETS + 1)]
+    if any(set(run) != set(runs[0]) for run in runs):
+        ends = " or ".join(dict.fromkeys(pair.first for run in runs for pair in run))
+        return Outcome(
+            None,
+            f"the first or the last convolution changes from run to run ({ends} comes first)",
+            reason="a forward() that draws its layers at random has no first and last one; "
+            "call eval() on the model, or let every run use the same layers",
+        )
+    outcomes = [_judge_pair(pair, [run[pair] for run in runs]) for pair in runs[0]]
+    failed = [outcome for outcome in outcomes if outcome.holds is False]
+    if len(failed) not in (0, len(outcomes)):
+        return Outcome(
+            None,
+            "; ".join(outcome.measured for outcome in outcomes),
+            reason="several convolutions come first or last, and their gradients disagree; "
+            + failed[0].remedy,
+        )
+    undecided = [outcome for outcome in outcomes if outcome.holds is None]
+    (decisive, *_) = [*failed, *undecided, *outcomes]
+    return replace(decisive, measured="; ".join(outcome.measured for outcome in outcomes))
+
+
+def _judge_pair(pair: _Pair, runs: list[dict[str, float]]) -> Outcome:
+    ratios = [run["L2 norm"] for run in runs]
+    overflows = sum(map(math.isnan, ratios))
+    if overflows:
+        return Outcome(
+            False,
+            f"{pair.first} against {pair.last}: the gradients overflow (infinite or NaN) in "
+            f"{overflows} of {DATA_SETS} random data sets",
+            remedy=f"{pair.first}: the gradients overflow; draw smaller weights "
+            "(nn.init.kaiming_normal_), normalise the maps, or take out a power of them",
+        )
+    smaller = sum(0 < ratio < 1 for ratio in ratios)
+    middle = sorted(ratios)[DATA_SETS // 2]
+    others = ", ".join(
+        f"{name} {sorted(run[name] for run in runs)[DATA_SETS // 2]:.3g}" for name in METRICS
+    )
+    measured = (
+        f"{pair.first} against {pair.last}: smaller in {smaller} of {DATA_SETS} random data sets; "
+        f"median first/last: {others}"
+    )
+    if 0 < smaller < DATA_SETS:
+        reason = (
+            f"{pair.first}: its gradient is too close to that of {pair.last}, the data sets "
+            f"disagree; {_scaling(*pair, middle)}"
+        )
+        return Outcome(None, measured, reason=reason)
+    return Outcome(smaller == DATA_SETS, measured, remedy=_gradient_remedy(*pair, middle))
+
+
+def _gradient_remedy(first: str, last: str, ratio: float) -> str:
+    if first == last:
+        return f"{first}: it is both the first and the last convolution; use different ones"
+    if ratio == 0 or math.isinf(ratio):
+        return (
+            f"{first if ratio == 0 else last}: no gradient arrives there; look for detach(), "
+            "no_grad() or ReLUs that are zero for every input on the way from the output"
+        )
+    return f"{first}: {_scaling(first, last, ratio)}"
+
+
+def _scaling(first: str, last: str, ratio: float) -> str:
+    factor = math.ceil(10 * math.sqrt(2 * ratio)) / 10
+    return (
+        f"multiply its weights by {factor:.1f} and divide those of {last} by {factor:.1f}: "
+        "a layer's gradient shrinks as its own weights grow"
+    )
+
+
+CONDITIONS = (
+    Condition("5.a", "the network has at least 6 layers", "6 layers or more", _judge_layers),
+    output_shape("5.a", (64, 8, 8)),
+    Condition(
+        "5.b", "Conv2d and ReLU alternate", "exactly one ReLU in every gap", _judge_alternation
+    ),
+    Condition(
+        "5.c",
+        "after one backward() on random data the first convolution's weight gradient is smaller "
+        "than the last one's",
+        "L2 norm: first/last below 1 in all data sets",
+        _judge_gradients,
+    ),
+)

@@ -1,0 +1,109 @@
+"""The network of variant 3."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from seminar.initialization import seeded
+
+
+class ParameterBudgetNet(nn.Module):
+    """Three 3x3 convolutions with a 1x1 bottleneck in front of the last, GAP and a classifier.
+
+    Every convolution is followed by BatchNorm, which brings its own bias, and ReLU.
+
+    Args:
+        bottleneck: Channels r behind the 1x1 convolution; None leaves it out, so that the last
+            3x3 convolution reads all 64 channels.
+        batch_norm: Whether every convolution is followed by BatchNorm; without it the
+            convolutions have biases.
+        separable: Whether the second and third 3x3 convolution are split into a depthwise 3x3 and
+            a 1x1.
+        in_channels: Channels of the images, 1 for grey and 3 for colour.
+        num_classes: Number of classes.
+    """
+
+    def __init__(
+        self,
+        bottleneck: int | None = 16,
+        *,
+        batch_norm: bool = True,
+        separable: bool = False,
+        in_channels: int = 1,
+        num_classes: int = 10,
+    ) -> None:
+        super().__init__()
+        if bottleneck is not None and (isinstance(bottleneck, bool) or bottleneck < 1):
+            raise ValueError(
+                f"bottleneck (={bottleneck!r}) must be at least 1 channel; "
+                "None leaves the 1x1 convolution out"
+            )
+        self.conv1 = _block(in_channels, 32, 3, batch_norm)
+        self.conv2 = _block(32, 64, 3, batch_norm, separable)
+        narrow = 64 if bottleneck is None else bottleneck
+        self.squeeze = nn.Identity() if bottleneck is None else _block(64, narrow, 1, batch_norm)
+        self.conv3 = _block(narrow, 64, 3, batch_norm, separable)
+        self.classifier = nn.Linear(64, num_classes)
+        self.pool = nn.MaxPool2d(2)
+        self.gap = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images ``(N, C, H, W)`` to logits ``(N, classes)``; shapes for 16x16 px."""
+        x = self.pool(self.conv1(x))  # (N, 32, 8, 8)
+        x = self.pool(self.conv2(x))  # (N, 64, 4, 4)
+        x = self.conv3(self.squeeze(x))  # (N, 64, 4, 4), through r channels
+        logits: Tensor = self.classifier(self.gap(x).flatten(1))  # (N, classes)
+        return logits
+
+
+def _block(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    batch_norm: bool,
+    separable: bool = False,
+) -> nn.Sequential:
+    padding, bias = kernel_size // 2, not batch_norm
+    depthwise = []
+    if separable:  # a 3x3 for each channel alone; the 1x1 behind it mixes the channels
+        size, groups = kernel_size, in_channels
+        depthwise = [nn.Conv2d(groups, groups, size, padding=padding, groups=groups, bias=False)]
+        kernel_size, padding = 1, 0
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, bias=bias)
+    norm = [nn.BatchNorm2d(out_channels)] if batch_norm else []
+    return nn.Sequential(*depthwise, conv, *norm, nn.ReLU())
+
+
+def build(
+    seed: int = 0,
+    *,
+    bottleneck: int | None = 16,
+    batch_norm: bool = True,
+    separable: bool = False,
+    in_channels: int = 1,
+    num_classes: int = 10,
+) -> ParameterBudgetNet:
+    """Return the site's own network, or one of the cases compared with it.
+
+    Args:
+        seed: Seed of its weights.
+        bottleneck: Channels r behind the 1x1 convolution; None leaves it out.
+        batch_norm: Whether every convolution is followed by BatchNorm.
+        separable: Whether the second and third 3x3 convolution are depthwise separable.
+        in_channels: Channels of the images.
+        num_classes: Number of classes.
+
+    Returns:
+        The network, its weights drawn from ``seed`` alone.
+
+    Raises:
+        ValueError: If the bottleneck has no channel.
+    """
+    with seeded(seed):
+        return ParameterBudgetNet(
+            bottleneck,
+            batch_norm=batch_norm,
+            separable=separable,
+            in_channels=in_channels,
+            num_classes=num_classes,
+        )

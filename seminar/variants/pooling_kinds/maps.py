@@ -1,0 +1,137 @@
+"""Variant 6: maps whose numbers are not independent, and bins that overlap.
+
+References:
+    Dumoulin, Visin (2016), "A guide to convolution arithmetic for deep learning".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy
+from torch import Tensor
+
+from seminar.variants.pooling_kinds.laws import Array, require_count
+
+__all__ = ["bin_matrix", "map_covariance", "predict_filtered_average", "window_covariance"]
+
+
+def window_covariance(weight: Tensor, size: int = 2) -> Array:
+    r"""Return the covariance of neighbouring outputs of a convolution of white noise.
+
+    Two outputs d pixels apart weight the same noise by the filter and by the filter moved by d, so
+    their covariance is the filter's autocorrelation :math:`\sum_{c,t} w_{c,t}\,w_{c,t+d}`.
+
+    Args:
+        weight: Filters, shape ``(C_out, C_in, k_h, k_w)``; stride 1, no dilation.
+        size: Side of the window of outputs, in pixels, at least 1.
+
+    Returns:
+        Covariances, shape ``(C_out, size * size, size * size)``, per unit of noise variance.
+
+    Raises:
+        ValueError: If the weight is not of a 2d convolution, or the window is empty.
+    """
+    _require_filters(weight)
+    require_count(size, "size")
+    filters = weight.detach().double().numpy()
+    moved = [
+        np.pad(filters, ((0, 0), (0, 0), (y, size - 1 - y), (x, size - 1 - x)))
+        for y in range(size)
+        for x in range(size)
+    ]
+    rows = np.stack([filters.reshape(len(filters), -1) for filters in moved], axis=1)
+    gram: Array = rows @ rows.swapaxes(1, 2)
+    return gram
+
+
+def map_covariance(maps: Tensor, size: int = 2) -> Array:
+    r"""Return the covariance of neighbouring positions of given maps, taken as periodic.
+
+    The mean product of a map and the map moved by d, :math:`\frac1n\sum_p x_p\,x_{p+d}`, where the
+    right edge is followed by the left one. White noise that is filtered to have this covariance at
+    every distance is a *normal* map with the same correlations.
+
+    Args:
+        maps: Maps of mean 0, shape ``(..., H, W)``, real.
+        size: Side of the window, in pixels, from 1 to H and W.
+
+    Returns:
+        Covariances, shape ``(..., size * size, size * size)``, positions row by row.
+
+    Raises:
+        ValueError: If the maps are no maps, or the window is empty or larger than they are.
+    """
+    require_count(size, "size")
+    if maps.dim() < 2 or min(maps.shape[-2:]) < size:
+        raise ValueError(
+            f"maps must have the shape (..., H, W) with sides of at least size (={size}), got "
+            f"{tuple(maps.shape)}; choose a smaller window"
+        )
+    power = np.abs(np.fft.fft2(maps.detach().double().numpy())) ** 2
+    moved = np.fft.ifft2(power).real / (maps.shape[-2] * maps.shape[-1])
+    y, x = np.divmod(np.arange(size * size), size)
+    covariance: Array = moved[..., y[:, None] - y, x[:, None] - x]
+    return covariance
+
+
+def predict_filtered_average(weight: Tensor, size: int) -> Array:
+    r"""Predict the variance of global average pooling behind a convolution of white noise.
+
+    The average of all outputs weighs every input pixel by the sum of the taps that reach it, which
+    is the filter convolved with a square of ones. The pixels are independent, so their squared
+    weights add up. Away from the border every pixel is reached by all taps, so for a large map
+
+    .. math:: n\,\mathrm{Var}(\mathrm{GAP}) \to \sum_c \Bigl(\sum_t w_{c,t}\Bigr)^2 .
+
+    Args:
+        weight: Filters, shape ``(C_out, C_in, k_h, k_w)``; stride 1, no padding, no dilation.
+        size: Side of the square of outputs, in pixels, at least 1.
+
+    Returns:
+        Variances, shape ``(C_out,)``, per unit of noise variance.
+
+    Raises:
+        ValueError: If the weight is not of a 2d convolution, or the map is empty.
+    """
+    _require_filters(weight)
+    require_count(size, "size")
+    ones = np.ones((size, size))
+    reach = [
+        [scipy.signal.convolve2d(ones, taps) for taps in one]
+        for one in weight.detach().double().numpy()
+    ]
+    variance: Array = np.square(reach).sum(axis=(1, 2, 3)) / float(size) ** 4
+    return variance
+
+
+def bin_matrix(size: int, bins: int) -> Array:
+    r"""Return adaptive average pooling along one axis as a matrix.
+
+    Bin i goes from pixel :math:`\lfloor i N/M\rfloor` to before :math:`\lceil (i+1)N/M\rceil` and
+    averages what is in it. Where M does not divide N, neighbouring bins share a pixel.
+
+    Args:
+        size: Number N of pixels, at least 1.
+        bins: Number M of bins, at least 1.
+
+    Returns:
+        Shape ``(bins, size)``; each row sums to 1. The pooled pixels are this matrix times the
+        pixels, in two dimensions ``A @ x @ A.T``.
+
+    Raises:
+        ValueError: If there is no pixel or no bin.
+    """
+    require_count(size, "size")
+    require_count(bins, "bins")
+    index, pixel = np.arange(bins)[:, None], np.arange(size)
+    inside = (pixel >= index * size // bins) & (pixel < -(-(index + 1) * size // bins))
+    matrix: Array = inside / inside.sum(axis=1, keepdims=True)
+    return matrix
+
+
+def _require_filters(weight: Tensor) -> None:
+    if weight.dim() != 4:
+        raise ValueError(
+            f"weight must have the shape (C_out, C_in, k_h, k_w), got {tuple(weight.shape)}; "
+            "pass conv.weight of a Conv2d"
+        )

@@ -1,0 +1,221 @@
+"""No result is typed into prose: numbers there are sizes, constants of a derivation or citations.
+
+The test reads the text blocks of the gallery scripts and the Markdown pages, without formulas,
+code and lists of references, and finds decimals, percentages, integers above 16 and words such as
+"twice". Each must be a size that the page's own code sets (an integer of its code cells), or stand
+in ``DERIVED`` beside the expression that computes it, or in ``PHRASES`` beside the reason why it
+states no result.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import math
+import re
+from pathlib import Path
+
+import pytest
+from sphinx_gallery.py_source_parser import split_code_and_text_blocks
+
+from seminar.arithmetic import conv_output_size
+from seminar.grading.limits import Limits
+from seminar.layers import layer_table
+from seminar.variants import VARIANTS
+
+ROOT = Path(__file__).parents[2]
+LIMITS = Limits()
+
+LARGE = 16
+NUMBER = re.compile(
+    r"(?<![\w.,/-])[-−]?(?:\d[\d,]*)?(?:\.\d+|(?<=\d))(?:e[-+]?\d+)?(?:\s?(?:%|per\s?cent\b)|x\b)?(?!\w)"
+)
+WORD = re.compile(
+    r"\b(?:twice|thrice|hal(?:f|ves|ved)|doubl(?:es|ed|ing)|(?:one|two) thirds?|a third|quarters?"
+    r"|(?:a|one|two|three|four|nine) (?:fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?)"
+    r"|tripl\w+|\w+fold|per\s?cent|(?:two|three|four|five|nine) (?:of|in) (?:ten|a hundred)"
+    r"|(?:two|three|four|five|six|seven|eight|nine|ten|\d+) times(?! (?:in|over|at)\b))\b",
+    re.IGNORECASE,
+)
+FORMULAS = (
+    re.compile(r"^\.\. math::.*\n(?:[ \t]+.*\n|\n)*", re.MULTILINE),
+    re.compile(r"^```\{(?:math|bibliography|figure-script)\}.*?^```", re.MULTILINE | re.DOTALL),
+    re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL),
+    re.compile(r"\$\$.*?\$\$|\$[^$]+\$", re.DOTALL),
+    re.compile(r":math:`[^`]*`", re.DOTALL),
+    re.compile(r"``[^`]*``|`[^`\n]*`", re.DOTALL),
+    re.compile(r"<https?:[^>]*>|\]\([^)]*\)"),
+)
+REFERENCES = re.compile(
+    r"^(?:#+ )?(?:References|Sources|Further reading)\n.*", re.MULTILINE | re.DOTALL
+)
+YEAR = re.compile(r"\((?:19|20)\d\d\)|\b(?:et al\.|and others),? (?:19|20)\d\d")
+
+# Numbers of a derivation: as typed, and the expression that gives them.
+DERIVED: dict[str, dict[str, float]] = {
+    "2": {
+        "68": 18**2 - 16**2,
+        "324": 18**2,
+        "18": 16 + 2,
+        "50 %": 100 * 0.5,
+        "62": conv_output_size(64, 5, padding=1),
+        "31": conv_output_size(64, 3, stride=2),
+    },
+    "3": {"50,000": 50_000},
+    "4": {"8192": 128 * 8 * 8, "63": 64 - 1},
+    "6": {"256": 16 * 16},
+    # Settings of an experiment that are no integers: gains, noise, tolerances set beforehand.
+    "variant_2_border_depth": {"0.001": 1e-3},
+    "variant_5_depth_and_cures": {"1.4": 1.4, "0.001": 1e-3},
+    "variant_6_pooling_kinds": {"0.5": 0.5, "0.1": 0.1},
+    # What the package needs, the version of a licence, the size of a picture.
+    "README": {"2.0": 2.0, "1.5": 1.5, "3.11": 3.11, "640": 640, "5,000": 5_000},
+    # The assignment's own limits, the check's tolerances and the versions of Python and the data.
+    "docs/assignment": {"50,000": 50_000, "0.001": 1e-3, "10 %": 10},
+    "docs/run-it-yourself": {"3.11": 3.11, "5,000": 5_000},
+    "docs/grading": {
+        "30": LIMITS.seconds,
+        "32,000,000": LIMITS.parameters,
+        "64,000,000": LIMITS.activations,
+        "10,000,000,000": LIMITS.macs,
+        "3,000": LIMITS.steps,
+    },
+}
+# The level of every interval on the site, a definition.
+EVERYWHERE: dict[str, float] = {"95 %": 95}
+# Words that define, set or derive; the reason says which.
+PHRASES: dict[str, str] = {
+    "Ours loses it three times": "three layers of the network",
+    "by how many per cent?": "the question",
+    "half marks": "what a teacher gives",
+    "ever half written": "whole or not at all",
+    "less than one per cent?": "the exercise's question",
+    "four times its share above": "a square",
+    "repeat them 64 times": "the derivation",
+    "if a tenth of each position's variance": "the question",
+    "the same loss four times": "four calls of the trap",
+    "its middle and half its length": "the definition of an interval",
+    "keeps the positive half": "the definition of ReLU",
+    "By symmetry half of the mean square remains": "symmetry about zero",
+    "the half from above": "symmetry about zero",
+    "in exercise 4 give twice": "an option for each head",
+    "twice the variance": "clause 1.b",
+    "twice that of the fourth's": "clause 1.b",
+    "the doubled case": "clause 1.b",
+    "miss the ratio by a percent or two": "the standard error of a sampled variance",
+    "doubling the wrong thing": "the trap",
+    "Doubling it makes the variance four times as large": "a square",
+    "ten times as large": "the exercise's question",
+    "the root of two, twice": "applied two times",
+    "with a third of its taps on zeros": "three of nine taps",
+    "ReLU halves": "symmetry about zero",
+    "less than half of the maximum": "a threshold that is set beforehand",
+    "a quarter of the channels": "the question",
+    "half a point": "a margin that is set beforehand",
+    "with probability one half": "symmetry about zero",
+    "halves the 16x16 image": "the definition of the pool",
+    "a ReLU lets half": "symmetry about zero",
+    "cuts off the negative half": "the definition of ReLU",
+    "open for half of the numbers": "symmetry about zero",
+    "wins in half of the networks": "the case that need not be",
+    "half the standard deviation, hence half that mean": "an average of four",
+}
+
+
+def sources():
+    """Return name, text blocks and code of every page."""
+    pages = {}
+    for script in sorted((ROOT / "gallery").rglob("*.py")):
+        blocks = split_code_and_text_blocks(str(script))[1]
+        text = "\n\n".join(block.content + "\n" for block in blocks if block.type == "text")
+        code = "\n".join(block.content for block in blocks if block.type == "code")
+        pages[script.stem] = (text, code)
+    texts = [ROOT / "README.md", *(ROOT / "gallery").rglob("*.rst"), *(ROOT / "docs").rglob("*.md")]
+    for page in sorted(texts):
+        name = page.relative_to(ROOT).with_suffix("").as_posix()
+        if not {"_build", "variants"} & set(page.parts):
+            pages[name] = (page.read_text(encoding="utf-8"), "")
+    return pages
+
+
+PAGES = sources()
+
+
+def prose(text):
+    """Return the text without formulas, code, citations and the list of references."""
+    for pattern in (REFERENCES, *FORMULAS, YEAR):
+        text = pattern.sub(" ", text)
+    return " ".join(text.split())
+
+
+def stated_numbers(text):
+    """Return the numbers that could be a result: decimals, percentages, integers above 16."""
+    found = (hit.group().strip() for hit in NUMBER.finditer(text))
+    plain = re.compile(r"[-−]?[\d,]+")
+    return {one for one in found if not plain.fullmatch(one) or abs(value(one)) > LARGE}
+
+
+def value(number):
+    return float(re.sub(r"[,\s%x]|per\s?cent", "", number).replace("−", "-"))
+
+
+@functools.cache
+def network_sizes(number):
+    """Return the sizes of a variant's network: of its input, its feature maps, its weights."""
+    variant = VARIANTS[number]
+    cases = [{"head": head} for head in variant.heads] or [{}]
+    sizes = set(variant.input_shape)
+    for model in (variant.build(**case) for case in cases):
+        shapes = [parameter.shape for parameter in model.parameters()]
+        shapes += [row.output_shape for row in layer_table(model, variant.input_shape).rows]
+        sizes |= {size for shape in shapes for size in shape}
+        sizes |= {math.prod(shape[1:]) for shape in shapes}
+    return sizes
+
+
+def sizes(name, code):
+    """Return the integers that the code of a page sets, and the sizes of its network."""
+    number = name.removeprefix("variant_")[:1]
+    own = network_sizes(int(number)) if number.isdigit() else set()
+    nodes = ast.walk(ast.parse(re.sub(r"^%.*$", "", code, flags=re.MULTILINE)))
+    values = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    return own | {one for one in values if type(one) is int}
+
+
+def derived(name):
+    variant = name.removeprefix("variant_")[:1]
+    return EVERYWHERE | DERIVED.get(variant, {}) | DERIVED.get(name, {})
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_number_in_prose_is_no_result(name):
+    text, code = PAGES[name]
+    known = sizes(name, code)
+    free = stated_numbers(prose(text)) - derived(name).keys()
+    assert not {one for one in free if "%" in one or value(one) not in known}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_word_for_a_number_in_prose_states_no_result(name):
+    text = prose(PAGES[name][0])
+    for phrase in PHRASES:
+        text = text.replace(phrase, " ").replace(phrase.capitalize(), " ")
+    assert not [text[max(hit.start() - 40, 0) : hit.end() + 40] for hit in WORD.finditer(text)]
+
+
+@pytest.mark.parametrize("phrase", PHRASES)
+def test_allowed_phrase_is_still_in_use(phrase):
+    assert any(phrase in prose(text) for text, _ in PAGES.values())
+
+
+def test_derived_number_is_what_its_expression_gives():
+    rows = [(one, got) for table in DERIVED.values() for one, got in table.items()]
+    for typed, expected in rows:
+        digits = len(typed.partition(".")[2].rstrip("% "))
+        assert math.isclose(value(typed), expected, abs_tol=0.5001 * 10.0**-digits), typed
+
+
+def test_a_typed_result_is_found():
+    text = "The mean falls by 4.04 %, in 45% of the seeds; it is two times as large, about half.\n"
+    assert stated_numbers(prose(text)) == {"4.04 %", "45%"}
+    assert len(WORD.findall(prose(text))) == 2
