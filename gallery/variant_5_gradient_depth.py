@@ -318,9 +318,11 @@ show(
 
 for name in ("our network", "PyTorch's default"):
     found = weight_squares(CASES[name], DEEP_SEEDS, loss="MSE")
-    row = compare(name, laws[name], found)
-    verdict = "inside the interval" if row.holds else "outside the law's assumption"
-    print(f"{name}: {row.estimate.format()}, law {row.format_predicted()},\n  {verdict}")
+    point = estimate(ratio_of_means(found[:, 0], found[:, -1], power=0.5))
+    law = laws[name][0] / laws[name][-1]
+    inside = point.low <= law <= point.high
+    verdict = "inside the interval" if inside else "outside the law's assumption"
+    print(f"{name}: {point.format()}, law {law:.4g},\n  {verdict}")
 
 # %%
 # Our network's first gradient is the smaller one under both losses. Why the MSE differs, and what
@@ -371,10 +373,14 @@ check(VARIANT, mine)
 # 1. The ratio is :math:`\sqrt{27/576}/g^2`, so :math:`g = (27/576)^{1/4}`.
 # 2. What is common to all layers cancels: :math:`\sqrt{27/576}` remains, as with He's weights.
 
-found = weight_squares({"first_gain": (27 / 576) ** 0.25}, FEW_SEEDS)
-print(compare("1. first/last", [1, 1], found))
-found = weight_squares({"first_gain": None, "bias": False}, FEW_SEEDS)
-print(compare("2. first/last", [27**0.5, 576**0.5], found))
+equal = weight_squares({"first_gain": (27 / 576) ** 0.25}, FEW_SEEDS)
+bare = weight_squares({"first_gain": None, "bias": False}, FEW_SEEDS)
+show(
+    [
+        compare("exercise 1: first/last", [1, 1], equal),
+        compare("exercise 2: first/last", [27**0.5, 576**0.5], bare),
+    ]
+)
 
 # %%
 # References

@@ -292,39 +292,47 @@ squares = {p: np.stack([squared_gradient(seed, p) for seed in GRADIENT_SEEDS]) f
 # %%
 # Rings at four distances from the border, against the pixels at least 16 from it:
 
-middle, gradients = depth >= 16, {}
+middle, laws, samples = depth >= 16, {}, {}
 for p, name in enumerate(("no padding", "last one padded")):
     per_ring = {d: squares[p][:, depth == d].mean(1) for d in range(17)}
     inside = squares[p][:, middle].mean(1)
     for d in range(0, 17, 2):
-        law = float(paths[name][depth == d].double().mean() / paths[name][middle].double().mean())
-        gradients[p, d] = Comparison(
-            f"ring {d}, {name}",
-            law,
-            ratio_of_means(per_ring[d], inside),
-            variant=2,
-            tolerance=0.03 * law,
-            reason="gates depend on the weights",
-        )
-show(gradients[p, d] for p in (0, 1) for d in (0, 4, 8, 12))
+        counted = paths[name].double()
+        laws[p, d] = float(counted[depth == d].mean() / counted[middle].mean())
+        samples[p, d] = ratio_of_means(per_ring[d], inside)
+gradients = {
+    (p, d): Comparison(
+        f"ring {d}, {name}",
+        laws[p, d],
+        samples[p, d],
+        variant=2,
+        tolerance=0.03 * laws[p, d],
+        reason="gates depend on the weights",
+    )
+    for p, name in enumerate(("no padding", "last one padded"))
+    for d in (0, 4, 8, 12)
+}
+show(gradients.values())
 
 # %%
 # On a logarithmic scale, so that the border can be seen:
 
 fig, ax = plt.subplots(figsize=(6.4, 4.2))
 for p, style in enumerate(("-", "--")):
-    mine = [(d, c) for (q, d), c in gradients.items() if q == p]
+    rings = [d for q, d in laws if q == p]
+    points = [estimate(samples[p, d]) for d in rings]
     ax.plot(
-        *zip(*((d, c.predicted) for d, c in mine), strict=True),
+        rings,
+        [laws[p, d] for d in rings],
         style,
         color=COLORS["law"],
         linewidth=1.5,
         label=f"law, padding={p}",
     )
     ax.errorbar(
-        [d for d, _ in mine],
-        [c.estimate.mean for _, c in mine],
-        [c.estimate.half_width for _, c in mine],
+        rings,
+        [point.mean for point in points],
+        [point.half_width for point in points],
         fmt="os"[p],
         color=COLORS[f"padding={p}"],
         label=f"measured, padding={p}",

@@ -167,7 +167,7 @@ print(f"an error of the law: {outside}")
 print(f"smaller in the first layer: {np.mean(first < last):.0%} of the networks")
 print(f"std / mean of the squares: first {first.std() / first.mean():.2f},")
 print(f"                           last  {last.std() / last.mean():.2f}")
-again
+show(again)
 
 # %%
 # Equal means need not mean that either layer wins in half of the networks: where squares scatter

@@ -178,9 +178,8 @@ def test_record_is_plain_json(kind: type) -> None:
     assert again == record
     assert again["predicted"] == 2
     assert again["anchor"] == "law-law-2-scale"
-    assert list(again)[:8] == [
-        "variant", "law", "predicted", "measured", "low", "high", "seeds", "holds",
-    ]  # fmt: skip
+    numbers = {"variant", "law", "predicted", "measured", "low", "high", "seeds", "holds"}
+    assert numbers <= set(again)
 
 
 def test_comparisons_of_arrays_can_be_compared() -> None:
