@@ -135,6 +135,11 @@ class Comparison:
         return -below - slack <= self.value - one.mean <= above + slack
 
     @property
+    def is_inside(self) -> bool:
+        """Whether the prediction lies inside the interval without any tolerance."""
+        return self._lies_within(0.0)
+
+    @property
     def is_loose(self) -> bool:
         """Whether the tolerance decides alone: it exceeds the interval and has no derivation."""
         wide = self.tolerance > 2 * self.estimate.half_width
@@ -156,7 +161,7 @@ class Comparison:
             return "disagrees"
         if self.kind == "identity":
             return "rounding"
-        return "holds" if self._lies_within(0.0) else "tolerance"
+        return "holds" if self.is_inside else "tolerance"
 
     @property
     def verdict(self) -> str:
