@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from seminar._checks import whole_number
 from seminar._text import ascii_text
 from seminar.graph import Call, Graph, Node, like_weights, observe
 from seminar.graph.sight import Sight, follow
@@ -289,6 +290,4 @@ def _checked_shape(input_shape: Sequence[int], batch: int) -> tuple[int, ...]:
             f"input_shape (={shape}) must be the three positive numbers (C, H, W) of one image, "
             f"got {len(shape)} of them; leave out the batch size and use batch=N"
         )
-    if batch < 1:
-        raise ValueError(f"batch (={batch}) must be at least 1; it is the number of images")
-    return (batch, *shape)
+    return (whole_number(batch, "batch", 1), *shape)

@@ -132,7 +132,7 @@ class Recorder(TorchFunctionMode, ABC, Generic[Entry]):
             sources: The tensors among them.
         """
 
-    def returned(self, call: Running, output: object) -> None:  # noqa: B027  not all want it
+    def returned(self, call: Running, output: object) -> None:
         """Write down that a module has returned."""
 
     def perform(

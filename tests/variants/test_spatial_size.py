@@ -695,7 +695,7 @@ def test_mean_square_of_largest_equals_draws(count):
     ("call", "message"),
     [
         (lambda: predict_border_profile(0), r"size \(=0\) must be a whole number, at least 1"),
-        (lambda: predict_border_profile(9, layers=1.5), r"layers \(=1.5\) must be a whole number"),
+        (lambda: predict_border_profile(9, layers=0), r"layers \(=0\) must be a whole number"),
         (lambda: predict_map_factor(9, bias_share=1.1), r"bias_share \(=1.1\) must lie between"),
         (lambda: predict_map_factor(9, bias_share=0.1, layers=2), r"one layer, got layers=2"),
         (lambda: predict_bias_share(0.0), r"input_variance \(=0.0\) must be positive"),
