@@ -1,4 +1,4 @@
-"""Text that every terminal can print."""
+"""Text and numbers for people: what every terminal can print, and how a number is typeset."""
 
 from __future__ import annotations
 
@@ -61,6 +61,11 @@ def _ascii_letter(letter: str) -> str:
         return name.split()[3].lower()
     decomposed = unicodedata.normalize("NFKD", letter).replace("\N{FRACTION SLASH}", "/")
     return decomposed.encode("ascii", "ignore").decode() or "?"
+
+
+def printable(text: str) -> str:
+    """Return the text in one line, with a question mark for what would command a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
 _MOST_DIGITS = 7  # significant digits, where the uncertainty would justify more
