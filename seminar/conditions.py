@@ -3,6 +3,7 @@
 A :class:`Condition` is a property of a network, never a comparison with our solution: any valid
 network passes, however it is written. :func:`check` runs the network, hands what was observed to
 every condition of a variant and returns a :class:`Report` of one :class:`Finding` per condition.
+What it accepts as a model and as an input shape, the grader accepts by the same functions.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ __all__ = [
     "output_shape",
     "random_batch",
 ]
+
+Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -278,9 +281,6 @@ def _look_up(number: object) -> Variant:
         )
     variant: Variant = VARIANTS[number]
     return variant
-
-
-Shape = tuple[int, int, int]
 
 
 def accepted_input_shape(shape: object, own: Shape, *, free: bool) -> Shape:

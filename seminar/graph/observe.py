@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from seminar.graph.failures import explain_failure, plain_module, reject_unfit_weights
-from seminar.graph.graph import Call, Change, Graph, Node
+from seminar.graph.graph import Change, Graph, Node
 from seminar.graph.private import ordinary_mode, random_states
 from seminar.graph.recorder import NodeRecorder
 from seminar.graph.values import with_relus
 
-__all__ = ["Call", "Graph", "Node", "like_weights", "observe", "trained_weight"]
+__all__ = ["like_weights", "observe", "trained_weight"]
 
 
 def observe(
