@@ -42,23 +42,14 @@ def write_whole(path: Path, text: str) -> None:
 
 
 class Case(NamedTuple):
-    """One test case of a JUnit file; its texts must be printable.
+    """One test case of a JUnit file, in printable texts."""
 
-    Attributes:
-        name: What was asked.
-        owner: Whose file it is, or which file.
-        result: What became of it.
-        message: Why it did not pass, in one line.
-        kind: The same in one word.
-        text: The same at length.
-    """
-
-    name: str
-    owner: str
+    name: str  # what was asked
+    owner: str  # whose file it is, or which file
     result: Literal["passed", "failed", "skipped", "error"] = "passed"
-    message: str = ""
-    kind: str = ""
-    text: str = ""
+    message: str = ""  # why it did not pass, in one line
+    kind: str = ""  # the same in one word
+    text: str = ""  # the same at length
 
 
 def junit(name: str, suites: Iterable[tuple[str, Iterable[Case]]]) -> str:

@@ -71,7 +71,7 @@ def _run(
     with ordinary_mode():
         recorder = NodeRecorder(model, x, counter, change)
         try:
-            return recorder, recorder.run(model, training, counter)
+            return recorder, recorder.run(training, counter)
         except Exception as error:
             alone = partial(_runs, model, recorder.x[:1], training)
             message = explain_failure(recorder.running, recorder.x, error, alone)

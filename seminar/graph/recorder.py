@@ -8,8 +8,8 @@ a :class:`~seminar.graph.Graph`; the grader's ``Tracer`` writes them down with a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
@@ -28,23 +28,16 @@ Entry = TypeVar("Entry")
 
 
 class Running(NamedTuple):
-    """A module that has been called and has not returned.
+    """A module that has been called and has not returned."""
 
-    Attributes:
-        name: Its path.
-        module: The module.
-        start: Number of entries that were written down before it was called.
-        shape: Shape of its first input.
-    """
-
-    name: str
+    name: str  # its path
     module: nn.Module
-    start: int
-    shape: tuple[int, ...]
+    start: int  # number of entries that were written down before it was called
+    shape: tuple[int, ...]  # of its first input
 
 
 class Recorder(TorchFunctionMode, ABC, Generic[Entry]):
-    """Follows one run of a private copy of a model. Make one for every run, in ordinary mode.
+    """Follows one run of a private copy of a model; make it in ordinary mode.
 
     Args:
         model: The model that will run.
@@ -59,6 +52,7 @@ class Recorder(TorchFunctionMode, ABC, Generic[Entry]):
 
     def __init__(self, model: nn.Module, x: Tensor) -> None:
         super().__init__()
+        self.model = model
         self.x = x.clone()
         self.entries: list[Entry] = []
         self.running: list[Running] = []
@@ -71,30 +65,22 @@ class Recorder(TorchFunctionMode, ABC, Generic[Entry]):
         self.keep([self.x, *self.tensors.values()])
 
     def run(
-        self,
-        model: nn.Module,
-        training: bool | None,
-        within: AbstractContextManager[object] | None = None,
+        self, training: bool | None, within: AbstractContextManager[object] | None = None
     ) -> object:
         """Run the copy once and return what it returned.
 
         Args:
-            model: The model that was given before.
             training: Mode of the run; None for the mode that each module is in.
             within: What else is to watch the run.
         """
-        with random_states(), private(model) as twin, ExitStack() as stack:
+        with random_states(), private(self.model) as twin, ExitStack() as stack:
             for name, module in twin.named_modules():
-                if training is not None:
-                    module.training = training
-                stack.enter_context(self._hooked(name, module))
+                module.training = module.training if training is None else training
+                self._hook(name, module, stack)
             with within or nullcontext(), self:
                 return torch.func.functional_call(twin, self.tensors, (self.x,))
 
-    @contextmanager
-    def _hooked(self, name: str, module: nn.Module) -> Iterator[None]:
-        """Know while a module runs that it does."""
-
+    def _hook(self, name: str, module: nn.Module, stack: ExitStack) -> None:
         def enter(_: nn.Module, args: Any) -> None:
             shape = next((tuple(t.shape) for t in tensors_in(args)), ())
             self.running.append(Running(name, module, len(self.entries), shape))
@@ -102,13 +88,8 @@ class Recorder(TorchFunctionMode, ABC, Generic[Entry]):
         def leave(_: nn.Module, __: Any, output: Any) -> None:
             self.returned(self.running.pop(), output)
 
-        first = module.register_forward_pre_hook(enter, prepend=True)
-        last = module.register_forward_hook(leave)
-        try:
-            yield
-        finally:
-            first.remove()
-            last.remove()
+        stack.callback(module.register_forward_pre_hook(enter, prepend=True).remove)
+        stack.callback(module.register_forward_hook(leave).remove)
 
     @property
     def place(self) -> str:
@@ -133,7 +114,7 @@ class Recorder(TorchFunctionMode, ABC, Generic[Entry]):
         """
 
     def returned(self, call: Running, output: object) -> None:
-        """Write down that a module has returned."""
+        """Note that a module has returned."""
 
     def perform(
         self, func: Any, args: Any, kwargs: dict[str, Any], sources: list[Tensor]

@@ -123,7 +123,7 @@ def trace(
     """
     with ordinary_mode(), torch.enable_grad():
         tracer = Tracer(model, x, constants)
-        result = tracer.run(model, training)
+        result = tracer.run(training)
         if tracer.refused:
             raise tracer.refused
         if not isinstance(result, Tensor):
