@@ -156,7 +156,7 @@ gallery_stale_files = [
     "docs/_ext/gallery_figures.py",
     "docs/_ext/gallery_reset.py",
 ]
-gallery_stale_environment = ["SEMINAR_QUICK"]
+gallery_stale_environment = ["SEMINAR_QUICK", "SEMINAR_SEED_BASE"]
 gallery_stale_outputs = [".record.json", ".spent.json"]
 
 # -- HTML --------------------------------------------------------------------------------------

@@ -25,12 +25,16 @@ from typing import Any
 from docutils import nodes
 from gallery_costs import SUFFIX, read_costs
 from result_views import View
-from scoreboard import DISAGREES, HOLDS, WITHIN
 from sphinx.application import Sphinx
 
 TIMES = "_static/build-times.js"
 MEASURED = {"CPU, s": "cpu_s", "wall, s": "wall_s", "peak, MiB": "peak_mib", "threads": "threads"}
-COUNTED = {"holds": HOLDS, "within": WITHIN, "disagrees": DISAGREES, "identities": "identity"}
+COUNTED = {
+    "holds": "holds",
+    "within": "tolerance",
+    "disagrees": "disagrees",
+    "identities": "identity",
+}
 FILL = """\
 for (const node of document.querySelectorAll("[data-cost]")) {
   const [row, column] = node.dataset.cost.split(" ");
@@ -68,8 +72,8 @@ class BuildReport(View):
 
 
 def count_verdicts(results: list[dict[str, Any]]) -> Counter[str]:
-    """Return how many comparisons of a page ended in which verdict, identities apart."""
-    return Counter(row["verdict"] if row["kind"] == "prediction" else "identity" for row in results)
+    """Return how many comparisons of a page ended in which way, identities apart."""
+    return Counter("identity" if row["kind"] == "identity" else row["outcome"] for row in results)
 
 
 def _row(first: nodes.Node, name: str, count: Counter[str]) -> nodes.row:

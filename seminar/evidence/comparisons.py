@@ -2,83 +2,98 @@
 
 from __future__ import annotations
 
+import builtins
 import html
 import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from seminar._text import ascii_text, format_number, with_unit
-from seminar.evidence.estimates import (
-    ROUNDING,
-    Estimate,
-    estimate,
-    over_seeds,
-    quick_tier,
-    ratio_of_means,
-    seeds,
-)
+from seminar._text import _typeset, ascii_text, format_number, with_unit
+from seminar.evidence.estimates import ROUNDING, Estimate, estimate
 
-__all__ = [
-    "Answer",
-    "Comparison",
-    "Comparisons",
-    "Estimate",
-    "estimate",
-    "format_number",
-    "over_seeds",
-    "quick_tier",
-    "ratio_of_means",
-    "seeds",
-    "shown",
-]
+__all__ = ["Answer", "Comparison", "Comparisons", "Ledger", "record", "show"]
 
-Kind = Literal["prediction", "identity"]
+Kind = Literal["identity", "exact", "limit", "tensors", "training"]
 
-#: Everything shown as HTML since the list was last cleared, in order (comparisons and answers).
-shown: list[Comparison | Answer] = []
+#: What is said of each outcome of a comparison.
+VERDICTS = {
+    "holds": "holds",
+    "tolerance": "holds within its tolerance",
+    "rounding": "holds to rounding",
+    "disagrees": "disagrees",
+}
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A law's prediction beside its measurement.
 
-    ``holds`` is True where the prediction lies inside the interval, widened by an approximation
-    tolerance that is declared with its reason: ``|predicted - mean| <= half-width + tolerance``.
-    An identity holds only if *every* sample lies within the tolerance.
+    ``holds`` is True where ``low - tolerance <= predicted <= high + tolerance``: the prediction
+    lies inside the interval, widened by an approximation tolerance that is declared with its
+    reason. A prediction that is itself sampled brings its own error, which widens the interval as
+    independent errors add. An identity holds only if *every* sample lies within the tolerance.
 
     Attributes:
         law: Name of the law, short enough for a table row; unique on its page.
-        predicted: The number that the law gives, from nothing that this run measured.
+        predicted: The number that the law gives, from nothing that this run measured; an
+            :class:`Estimate` where it was sampled.
         measured: The estimate over seeds, or the samples themselves; an identity needs the samples.
         variant: Number of the variant.
         unit: Unit of both numbers, such as ``"%"`` or ``"px"``; empty for a pure number.
         tolerance: Approximation tolerance in the same unit; 0 for an exact law.
         reason: Why the law is approximate; required where the tolerance is not 0.
-        kind: ``"prediction"``, or ``"identity"`` for an algebraic identity, which must hold by
-            itself and is listed apart.
+        kind: What kind of claim it is: ``"identity"``, which must hold by itself; ``"exact"``, a
+            law of the mean over seeds; ``"limit"``, a law that holds in a limit or to an order;
+            ``"tensors"``, a statistic of random tensors without a network; ``"training"``, about
+            trained networks. None: exact without a tolerance, a limit with one.
+        derivation: Where the tolerance comes from: the law's own next order, or other seeds. A
+            tolerance of more than twice the half-width needs one.
+        cause: Why the prediction misses, where it is known to; shown with a miss.
+        estimate: The measurement's estimate.
+        value: The prediction as a number.
+        own_error: Half-width of a sampled prediction, else 0.
     """
 
     law: str
-    predicted: float
+    predicted: float | Estimate
     measured: Estimate | Sequence[float] | npt.NDArray[Any] = field(repr=False, compare=False)
     variant: int
     unit: str = ""
     tolerance: float = 0.0
     reason: str = ""
-    kind: Kind = "prediction"
+    kind: Kind | None = None
+    derivation: str = ""
+    cause: str = ""
     estimate: Estimate = field(init=False, repr=False)
+    value: float = field(init=False, repr=False)
+    own_error: float = field(init=False, repr=False, default=0.0)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "predicted", float(self.predicted))
+        kind = self.kind or ("limit" if self.tolerance else "exact")
+        if isinstance(self.predicted, Estimate):
+            object.__setattr__(self, "own_error", self.predicted.half_width)
+            object.__setattr__(self, "value", self.predicted.mean)
+        else:
+            object.__setattr__(self, "value", float(self.predicted))
+            object.__setattr__(self, "predicted", self.value)
         object.__setattr__(self, "tolerance", float(self.tolerance))
-        if not math.isfinite(self.predicted):
+        object.__setattr__(self, "kind", kind)
+        self._reject_misfit(kind)
+        measured = self.measured
+        value = measured if isinstance(measured, Estimate) else estimate(measured)
+        object.__setattr__(self, "estimate", value)
+        if _ledger is not None:
+            _ledger.made.append(self)
+
+    def _reject_misfit(self, kind: str) -> None:
+        if not math.isfinite(self.value):
             raise ValueError(
-                f"predicted (={self.predicted}) must be a finite number; look at the law's inputs"
+                f"predicted (={self.value}) must be a finite number; look at the law's inputs"
             )
         if not 0 <= self.tolerance < math.inf:
             raise ValueError(f"tolerance (={self.tolerance}) must not be negative; 0 means exact")
@@ -86,16 +101,18 @@ class Comparison:
             raise ValueError(
                 f"a tolerance (={self.tolerance}) needs a reason: say why the law is approximate"
             )
-        if self.kind not in get_args(Kind):
-            raise ValueError(f"kind (={self.kind!r}) must be one of {get_args(Kind)}")
-        measured = self.measured
-        if self.kind == "identity" and isinstance(measured, Estimate):
+        if kind not in get_args(Kind):
+            raise ValueError(f"kind (={kind!r}) must be one of {get_args(Kind)}")
+        if kind == "exact" and self.tolerance:
             raise ValueError(
-                f"measured (={measured}) of an identity must be the samples, each of which has to "
-                "hold; pass one number per seed"
+                f"tolerance (={self.tolerance}) of an exact law must be 0; a law that needs one is "
+                'of the kind "limit"'
             )
-        value = measured if isinstance(measured, Estimate) else estimate(measured)
-        object.__setattr__(self, "estimate", value)
+        if kind == "identity" and isinstance(self.measured, Estimate):
+            raise ValueError(
+                f"measured (={self.measured}) of an identity must be the samples, each of which "
+                "has to hold; pass one number per seed"
+            )
 
     @property
     def holds(self) -> bool:
@@ -105,14 +122,28 @@ class Comparison:
         """
         if self.kind == "identity":
             samples = np.asarray(self.measured, dtype=np.float64)
-            rounding = ROUNDING * np.maximum(np.abs(samples), abs(self.predicted))
-            return bool((np.abs(samples - self.predicted) <= self.tolerance + rounding).all())
+            rounding = ROUNDING * np.maximum(np.abs(samples), abs(self.value))
+            return bool((np.abs(samples - self.value) <= self.tolerance + rounding).all())
         return self._lies_within(self.tolerance)
 
     def _lies_within(self, tolerance: float) -> bool:
-        gap = abs(self.predicted - self.estimate.mean)
-        rounding = ROUNDING * max(abs(self.predicted), abs(self.estimate.mean))
-        return gap <= self.estimate.half_width + tolerance + rounding
+        one = self.estimate
+        rounding = ROUNDING * max(abs(self.value), abs(one.mean))
+        below = math.hypot(one.mean - one.low, self.own_error)
+        above = math.hypot(one.high - one.mean, self.own_error)
+        slack = tolerance + rounding
+        return -below - slack <= self.value - one.mean <= above + slack
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the prediction lies inside the interval without any tolerance."""
+        return self._lies_within(0.0)
+
+    @property
+    def is_loose(self) -> bool:
+        """Whether the tolerance decides alone: it exceeds the interval and has no derivation."""
+        wide = self.tolerance > 2 * self.estimate.half_width
+        return self.kind != "identity" and wide and not self.derivation
 
     @property
     def anchor(self) -> str:
@@ -120,36 +151,51 @@ class Comparison:
         return "law-" + (re.sub(r"[^a-z0-9]+", "-", self.law.lower()).strip("-") or "unnamed")
 
     @property
-    def verdict(self) -> str:
-        """The verdict in words.
+    def outcome(self) -> Literal["holds", "tolerance", "rounding", "disagrees"]:
+        """The verdict as a key.
 
-        ``"holds"``, ``"holds within its tolerance"``, ``"holds to rounding"`` or ``"disagrees"``.
-        The second is a prediction outside the interval that the declared tolerance covers, the
-        third an identity: it is exact but for the rounding that its tolerance allows.
+        ``"tolerance"`` is a prediction outside the interval that the declared tolerance covers,
+        ``"rounding"`` an identity: it is exact but for the rounding that its tolerance allows.
         """
         if not self.holds:
             return "disagrees"
         if self.kind == "identity":
-            return "holds to rounding"
-        return "holds" if self._lies_within(0.0) else "holds within its tolerance"
+            return "rounding"
+        return "holds" if self.is_inside else "tolerance"
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in words."""
+        return VERDICTS[self.outcome]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record that the build keeps (without the page, which the build adds)."""
+        """Return the record that the build keeps (without the page, which the build adds).
+
+        It holds the numbers, and under ``texts`` the same as the page shows them.
+        """
         return {
             "variant": self.variant,
             "law": self.law,
-            "predicted": self.predicted,
+            "predicted": self.value,
             "measured": self.estimate.mean,
             "low": self.estimate.low,
             "high": self.estimate.high,
             "seeds": self.estimate.seeds,
+            "level": self.estimate.level,
             "holds": self.holds,
+            "outcome": self.outcome,
             "verdict": self.verdict,
             "kind": self.kind,
             "unit": self.unit,
             "tolerance": self.tolerance,
             "reason": self.reason,
+            "derivation": self.derivation,
+            "cause": self.cause,
             "anchor": self.anchor,
+            "texts": {
+                "predicted": self.format_predicted(),
+                "measured": self.estimate.format(self.unit),
+            },
         }
 
     def __str__(self) -> str:
@@ -157,7 +203,7 @@ class Comparison:
             f"{self.law}: {self.verdict}",
             f"  predicted  {self.format_predicted()}",
             f"  measured   {self.estimate.format(self.unit)}  "
-            f"({self.estimate.level:.0%} interval, {self.estimate.seeds} seeds)",
+            f"({self.estimate.level_text} interval, {self.estimate.seeds} seeds)",
         ]
         if self.tolerance:
             lines.append(f"  tolerance  {self.format_tolerance()}: {self.reason}")
@@ -168,13 +214,17 @@ class Comparison:
 
         Zero is exact, whatever the measurement has.
         """
+        if self.own_error:
+            own = self.own_error
+            text = f"{format_number(self.value, own)} ± {format_number(own, own)}"
+            return with_unit(text, self.unit)
         digits = self.estimate.half_width / 10
-        text = format_number(self.predicted, digits) if self.predicted else "0"
+        text = format_number(self.value, digits) if self.value else "0"
         return with_unit(text, self.unit)
 
     def format_tolerance(self) -> str:
         """Return the approximation tolerance with two digits and its unit."""
-        return with_unit(f"{self.tolerance:.2g}", self.unit)
+        return with_unit(_typeset(f"{self.tolerance:.2g}"), self.unit)
 
     def _repr_html_(self) -> str:
         return Comparisons([self])._repr_html_()
@@ -198,9 +248,8 @@ class Comparisons(tuple[Comparison, ...]):
         return "\n".join(str(row) for row in self)
 
     def _repr_html_(self) -> str:
-        shown.extend(self)
         rows = "\n".join(_html_row(row) for row in self)
-        levels = " or ".join(sorted({f"{row.estimate.level * 100:g} %" for row in self}))
+        levels = " or ".join(sorted({row.estimate.level_text for row in self}))
         return (
             '<div class="comparison-card" tabindex="0" role="group" '
             'aria-label="Prediction beside measurement">\n<table class="comparison">\n'
@@ -227,8 +276,62 @@ class Answer:
         return ascii_text(self.text)
 
     def _repr_html_(self) -> str:
-        shown.append(self)
         return f'<p class="answer">{html.escape(self.text)}</p>'
+
+
+@dataclass
+class Ledger:
+    """What one page claimed.
+
+    Attributes:
+        made: Every comparison that was computed, in order.
+        shown: Every comparison and answer that was declared shown, in order.
+    """
+
+    made: list[Comparison] = field(default_factory=list)
+    shown: list[Comparison | Answer] = field(default_factory=list)
+
+    @property
+    def unshown(self) -> list[Comparison]:
+        """The comparisons that were computed and shown nowhere."""
+        seen = {id(item) for item in self.shown}
+        return [row for row in self.made if id(row) not in seen]
+
+
+_ledger: Ledger | None = None
+
+
+def record(ledger: Ledger | None) -> None:
+    """Keep in ``ledger`` what is computed and shown from now on; None keeps nothing."""
+    global _ledger
+    _ledger = ledger
+
+
+@overload
+def show(what: Answer) -> Answer: ...
+@overload
+def show(what: Comparison | Iterable[Comparison]) -> Comparisons: ...
+def show(what: Answer | Comparison | Iterable[Comparison]) -> Answer | Comparisons:
+    """Declare comparisons, or a page's answer, as shown: the build of the site records them.
+
+    Args:
+        what: One comparison, several for one table, or an answer.
+
+    Returns:
+        The table or the answer, which shows itself at the end of a notebook's or page's cell. A
+        plain script prints it.
+
+    Raises:
+        ValueError: If two comparisons of the table have one name.
+    """
+    if isinstance(what, Comparison):
+        what = [what]
+    item = what if isinstance(what, Answer) else Comparisons(what)
+    if _ledger is not None:
+        _ledger.shown += [item] if isinstance(item, Answer) else item
+    elif not hasattr(builtins, "__IPYTHON__"):
+        print(item)  # noqa: T201  a script has no cell that would show it
+    return item
 
 
 def _html_row(row: Comparison) -> str:
