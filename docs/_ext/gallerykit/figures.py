@@ -50,7 +50,7 @@ def scraper(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]
 
 
 def _figure_rst(fig: Figure, path: Path, script: Path, source: Path) -> str:
-    from figure_themes import find_problems, save_card, save_pair
+    from gallerykit.figure_themes import find_problems, save_card, save_pair
 
     problems = find_problems(fig)
     if problems:

@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from docutils import nodes
-from fold_answers import folded, folded_summary
+from gallerykit.fold_answers import folded, folded_summary
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
@@ -66,6 +66,6 @@ def reason_to_fold(code: str) -> str:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the transform; ``fold_answers`` brings the nodes."""
-    app.setup_extension("fold_answers")
+    app.setup_extension("gallerykit.fold_answers")
     app.add_transform(FoldCode)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -19,10 +19,10 @@ import runpy
 from pathlib import Path
 
 from docutils import nodes
-from fold_answers import folded, folded_summary
-from gallery_figures import image_pair
-from gallery_reset import reset_torch
-from import_closure import import_closure
+from gallerykit.fold_answers import folded, folded_summary
+from gallerykit.figures import image_pair
+from seminar_site.gallery_reset import reset_torch
+from gallerykit.import_closure import import_closure
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -78,7 +78,7 @@ class FigureScript(SphinxDirective):
 
     def _save(self, light: Path, dark: Path) -> list[str]:
         import matplotlib.pyplot as plt
-        from figure_themes import find_problems, save_pair
+        from gallerykit.figure_themes import find_problems, save_pair
 
         numbers = plt.get_fignums()
         if len(numbers) != 1:

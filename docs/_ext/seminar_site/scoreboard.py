@@ -19,7 +19,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from result_views import View
+from seminar_site.result_views import View
 from sphinx.application import Sphinx
 
 COLUMNS = ("law", "predicted", "measured, 95 % interval", "seeds", "verdict")
@@ -107,6 +107,6 @@ def _cell(content: nodes.Node) -> nodes.entry:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive."""
-    app.setup_extension("result_views")
+    app.setup_extension("seminar_site.result_views")
     app.add_directive("scoreboard", Scoreboard)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

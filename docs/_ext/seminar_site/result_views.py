@@ -21,8 +21,8 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from fold_answers import folded, folded_summary
-from gallery_figures import chosen_figure, image_pair
+from gallerykit.fold_answers import folded, folded_summary
+from gallerykit.figures import chosen_figure, image_pair
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from gallery_costs import SUFFIX, read_costs
-from result_views import View
-from scoreboard import DISAGREES, HOLDS, WITHIN
+from gallerykit.costs import SUFFIX, read_costs
+from seminar_site.result_views import View
+from seminar_site.scoreboard import DISAGREES, HOLDS, WITHIN
 from sphinx.application import Sphinx
 
 TIMES = "_static/build-times.js"
@@ -125,7 +125,7 @@ def add_up(costs: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive and the file of times, written when Sphinx has copied its own."""
-    app.setup_extension("result_views")
+    app.setup_extension("seminar_site.result_views")
     app.add_directive("build-report", BuildReport)
     app.connect("build-finished", Clock().write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

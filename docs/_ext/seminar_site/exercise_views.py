@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from fold_answers import folded, folded_summary
+from gallerykit.fold_answers import folded, folded_summary
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 

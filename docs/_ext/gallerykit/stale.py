@@ -32,7 +32,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from import_closure import Known, import_closure
+from gallerykit.import_closure import Known, import_closure
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
