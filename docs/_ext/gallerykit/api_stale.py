@@ -13,11 +13,13 @@ of a module beside ``docs/`` is found by its name.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.pycode import ModuleAnalyzer
+
+from gallerykit.files import digest_all
 
 imported_source = ModuleAnalyzer.get_module_source
 
@@ -30,6 +32,9 @@ class Switch:
 
     def before(self, app: Sphinx) -> None:
         """Turn autosummary off where its pages are those of these sources."""
+        root = Path(app.srcdir).parent
+        # viewcode has an event for this, but then writes the pages of all modules in every build.
+        ModuleAnalyzer.get_module_source = staticmethod(lambda name: source_by_name(root, name))
         self.setting, last = app.config.autosummary_generate, last_digest(app)
         if last.is_file() and last.read_text(encoding="ascii") == sources_digest(app):
             app.config.autosummary_generate = False
@@ -51,12 +56,9 @@ def last_digest(app: Sphinx) -> Path:
 
 def sources_digest(app: Sphinx) -> str:
     """Return the digest of the files' names and contents."""
-    root, digest = Path(app.srcdir).parent, hashlib.sha256()
+    root = Path(app.srcdir).parent
     paths = {path for name in app.config.api_stale_files for path in root.glob(name)}
-    for path in sorted(paths):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(root)} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
+    return digest_all(paths, root)
 
 
 def source_by_name(root: Path, module: str) -> tuple[Path | None, str | None]:
@@ -68,13 +70,18 @@ def source_by_name(root: Path, module: str) -> tuple[Path | None, str | None]:
     return imported_source(module)
 
 
+def _connect(app: Sphinx, config: Config) -> None:
+    """Connect around autosummary's handler, at priority 500, where there is something to watch."""
+    if config.api_stale_files:
+        state = Switch()
+        app.connect("builder-inited", state.before, priority=490)
+        app.connect("builder-inited", state.after, priority=510)
+        app.connect("build-finished", state.finish)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register around autosummary's handler, at priority 500."""
+    """Register the setting."""
+    app.setup_extension("sphinx.ext.autosummary")
     app.add_config_value("api_stale_files", [], "")
-    state, root = Switch(), Path(app.srcdir).parent
-    # viewcode has an event for this, but then writes the pages of all modules in every build.
-    ModuleAnalyzer.get_module_source = staticmethod(lambda name: source_by_name(root, name))
-    app.connect("builder-inited", state.before, priority=490)
-    app.connect("builder-inited", state.after, priority=510)
-    app.connect("build-finished", state.finish)
+    app.connect("config-inited", _connect)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,12 +4,12 @@ Name the two functions first and last in sphinx-gallery's list, so that what oth
 such as importing torch, is not charged to a page::
 
     sphinx_gallery_conf = {
-        "reset_modules": ("gallery_costs.stop", "matplotlib", "gallery_costs.start"),
+        "reset_modules": ("gallerykit.costs.stop", "matplotlib", "gallerykit.costs.start"),
         "reset_modules_order": "both",
     }
 
 After a script, its cost is kept as ``NAME.spent.json`` beside the generated page; a page that is
-not re-run keeps its file. ``build_report`` shows them. The peak of memory is the process's own
+not re-run keeps its file. :func:`read_costs` reads them. The peak of memory is the process's own
 during the page (Linux only; elsewhere it is left out), and holds all that was imported before.
 """
 
@@ -17,10 +17,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from threadpoolctl import threadpool_info
+
+from gallerykit.files import beside_pages, generated_copy
 
 SUFFIX = ".spent.json"
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
@@ -62,27 +65,13 @@ def peak_mib() -> int | None:
 
 
 def threads() -> int:
-    """Return the number of threads that torch computes with; 1 without torch."""
-    torch = sys.modules.get("torch")
-    return torch.get_num_threads() if torch else 1
-
-
-def generated_copy(gallery_conf: dict[str, Any], fname: str) -> Path:
-    """Return the generated copy of a script, which sphinx-gallery names without its folder."""
-    source = Path(gallery_conf["src_dir"])
-    folders = zip(gallery_conf["examples_dirs"], gallery_conf["gallery_dirs"], strict=True)
-    for examples, gallery in folders:
-        for script in sorted((source / examples).rglob(fname)):
-            return source / gallery / script.relative_to(source / examples)
-    raise FileNotFoundError(f"{fname} is in none of the example folders")
+    """Return the number of threads that the loaded numeric libraries compute with."""
+    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
 
 
 def read_costs(source: Path, gallery_dirs: list[str]) -> dict[str, dict[str, Any]]:
     """Return the costs of all pages by docname."""
     return {
-        path.relative_to(source).as_posix().removesuffix(SUFFIX): json.loads(
-            path.read_text(encoding="utf-8")
-        )
-        for folder in gallery_dirs
-        for path in sorted((source / folder).rglob(f"*{SUFFIX}"))
+        docname: json.loads(path.read_text(encoding="utf-8"))
+        for docname, path in beside_pages(source, gallery_dirs, SUFFIX)
     }

@@ -2,7 +2,9 @@
 
 ::
 
-    figure_script_package = "seminar"  # in conf.py: the first-party package, beside docs/
+    figure_script_package = "mylib"  # in conf.py: the first-party package, beside docs/
+    figure_script_reset = ["mydocs.reset_random"]  # called before each script, as sphinx-gallery's
+                                                   # reset_modules are: with a dictionary and None
 
     ```{figure-script} figures/border.py
     ```
@@ -14,17 +16,18 @@ the first-party modules that it imports, nor this extension have changed since i
 
 from __future__ import annotations
 
-import hashlib
 import runpy
 from pathlib import Path
+from pkgutil import resolve_name
 
 from docutils import nodes
-from gallerykit.fold_answers import folded, folded_summary
-from gallerykit.figures import image_pair
-from seminar_site.gallery_reset import reset_torch
-from gallerykit.import_closure import import_closure
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+from gallerykit.figures import image_pair
+from gallerykit.files import digest_all
+from gallerykit.folds import CODE, LABELS, fold
+from gallerykit.import_closure import import_closure
 
 GENERATED = "generated"  # the folder beside the page that takes the images
 
@@ -40,16 +43,19 @@ class FigureScript(SphinxDirective):
         script, source = Path(absolute), Path(self.env.srcdir)
         if not script.is_file():
             raise self.error(f"there is no script {relative}")
-        package = source.parent / self.config.figure_script_package
-        needed = [script, *sorted(import_closure(script, package))]
+        needed = [script]
+        if self.config.figure_script_package:
+            package = source.parent / self.config.figure_script_package
+            needed += sorted(import_closure(script, package))
         for path in needed:
             self.env.note_dependency(str(path))
         light = script.parent.parent / GENERATED / f"{script.stem}.svg"
-        self._draw(script, light, digest([*needed, *Path(__file__).parent.glob("*figure*.py")]))
+        drawing = Path(__file__).parent.glob("*figure*.py")
+        self._draw(script, light, digest_all([*needed, *drawing], source))
         code = nodes.literal_block("", script.read_text(encoding="utf-8"), language="python")
-        summary = folded_summary("", "", nodes.Text("The code of this figure"))
+        summary = (LABELS | self.config.fold_code_labels)["figure"]
         identifier = nodes.make_id(f"code-of-{script.stem}")
-        return [*image_pair(light, source), folded("", summary, code, ids=[identifier], code=True)]
+        return [*image_pair(light, source), fold(summary, code, ids=[identifier], kind=CODE)]
 
     def _draw(self, script: Path, light: Path, state: str) -> None:
         stamp = light.with_suffix(".stamp")
@@ -65,7 +71,8 @@ class FigureScript(SphinxDirective):
         try:
             with mpl.rc_context():
                 plt.close("all")
-                reset_torch({}, None)
+                for name in self.config.figure_script_reset:
+                    resolve_name(name)({}, None)
                 runpy.run_path(str(script), run_name="__main__")
                 problems = self._save(light, dark)
         except Exception as error:
@@ -78,6 +85,7 @@ class FigureScript(SphinxDirective):
 
     def _save(self, light: Path, dark: Path) -> list[str]:
         import matplotlib.pyplot as plt
+
         from gallerykit.figure_themes import find_problems, save_pair
 
         numbers = plt.get_fignums()
@@ -90,16 +98,10 @@ class FigureScript(SphinxDirective):
         return problems
 
 
-def digest(paths: list[Path]) -> str:
-    """Return a digest of the contents of some files, whatever their line ends."""
-    total = hashlib.sha256()
-    for path in sorted(paths):
-        total.update(path.name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n"))
-    return total.hexdigest()
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the directive and its setting: the first-party package, a folder beside docs/."""
+    """Register the directive and its settings."""
+    app.setup_extension("gallerykit.folds")
     app.add_config_value("figure_script_package", "", "env")
+    app.add_config_value("figure_script_reset", [], "env", types=(list, tuple))
     app.add_directive("figure-script", FigureScript)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

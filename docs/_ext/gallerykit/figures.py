@@ -1,6 +1,6 @@
 """Save each figure of a gallery script twice, for the light and the dark theme, as SVG.
 
-Named as a string in ``sphinx_gallery_conf = {"image_scrapers": ("gallery_figures.scraper",)}``.
+Named as a string in ``sphinx_gallery_conf = {"image_scrapers": ("gallerykit.figures.scraper",)}``.
 ``figure_themes`` says what a figure needs and how its dark twin comes about. The page gets two
 plain images of which the theme shows one.
 """

@@ -2,26 +2,19 @@
 
 * Boxes that scroll sideways (code, output, tables) can be focused, so that the keyboard scrolls
   them.
+* Where a row is shown as a block on a narrow screen, the style sheet can put the head's words before
+  its cells, ``td::before { content: attr(data-label); }``: each cell of a table in (or with) one of
+  the classes of ``html_cures_labelled`` carries its column's head, up to a comma.
 * Entries of the bibliography are items of a list.
-* The clauses of a page's first check and its answer get ids, so that other pages can link them.
-* sphinx-gallery's own cards on the gallery index hide their link text and carry an invalid
-  ``tooltip`` attribute; the index gets our cards instead, before it is parsed.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sphinx.application import Sphinx
-
-_GRID = re.compile(
-    r"\.\. raw:: html\n\n\s+<div class=\"sphx-glr-thumbnails\">.*?"
-    r"\.\. thumbnail-parent-div-close\n\n\.\. raw:: html\n\n\s+</div>\n+",
-    re.DOTALL,
-)
-
-_TAGS = re.compile(r"\.\. raw:: html\n\n\s+<div id='sg-tag-list'[^\n]*</div>\n+")
 
 
 def make_focusable(body: str) -> str:
@@ -34,6 +27,29 @@ def make_focusable(body: str) -> str:
     )
 
 
+def label_cells(body: str, classes: Sequence[str]) -> str:
+    """Return the HTML with ``data-label`` on the cells of tables in elements of some classes."""
+    names = "|".join(map(re.escape, classes))
+    found = rf'class="(?:[^"]* )?(?:{names})(?: [^"]*)?"(?:(?!</table>).)*?<tbody>.*?</table>'
+    return re.sub(found, _labelled, body, flags=re.DOTALL) if classes else body
+
+
+def _labelled(table: re.Match[str]) -> str:
+    head, start, rows = table[0].partition("<tbody>")
+    heads = re.findall(r"<th\b[^>]*>(.*?)</th>", head, re.DOTALL)
+    labels = [re.sub(r"<[^>]+>", "", text).partition(",")[0].strip() for text in heads]
+
+    def label(row: re.Match[str]) -> str:
+        left = iter(labels)
+        return re.sub(
+            r"<t[hd]\b",
+            lambda cell: cell[0] + (f' data-label="{name}"' if (name := next(left, "")) else ""),
+            row[0],
+        )
+
+    return head + start + re.sub(r"<tr\b.*?</tr>", label, rows, flags=re.DOTALL)
+
+
 def mend_citations(body: str) -> str:
     """Return the HTML with the entries of a bibliography as items of their list.
 
@@ -42,47 +58,16 @@ def mend_citations(body: str) -> str:
     return body.replace('role="doc-biblioentry"', 'role="listitem"')
 
 
-def make_addressable(body: str) -> str:
-    """Return the HTML with ids on each clause's first row and on the page's answer."""
-    for clause in dict.fromkeys(re.findall(r'<th scope="row">(\d\.[a-z])</th>', body)):
-        plain, named = (
-            f'<th scope="row"{part}>{clause}</th>' for part in ("", f' id="clause-{clause}"')
-        )
-        body = body.replace(plain, named, 1)
-    return body.replace('<p class="answer">', '<p class="answer" id="answer">', 1)
-
-
-def replace_grids(source: str, *, deeper: bool) -> str:
-    """Return the index of a gallery with our cards in the place of sphinx-gallery's grids and tags.
-
-    The first grid of the gallery's own index holds the variants' pages; every other one, and that
-    of the index of ``deeper``, holds pages that go deeper.
-    """
-    source = _TAGS.sub("", source)
-    if not deeper:
-        source = _GRID.sub(".. variant-cards::\n\n", source, count=1)
-    return _GRID.sub(".. variant-cards::\n   :deeper:\n\n", source)
-
-
 def _on_page(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
 ) -> None:
     if "body" in context:
-        context["body"] = mend_citations(make_focusable(context["body"]))
-        if pagename.startswith(tuple(app.config.sphinx_gallery_conf["gallery_dirs"])):
-            context["body"] = make_addressable(context["body"])
-
-
-def _on_source(app: Sphinx, docname: str, source: list[str]) -> None:
-    folders = app.config.sphinx_gallery_conf["gallery_dirs"]
-    if docname in {f"{folder}/index" for folder in folders}:
-        source[0] = replace_grids(source[0], deeper=False)
-    elif docname in {f"{folder}/deeper/index" for folder in folders}:
-        source[0] = replace_grids(source[0], deeper=True)
+        body = label_cells(context["body"], app.config.html_cures_labelled)
+        context["body"] = mend_citations(make_focusable(body))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register both cures; furo wraps tables at priority 500."""
+    """Register the cures; furo wraps tables at priority 500."""
+    app.add_config_value("html_cures_labelled", [], "html", types=(list, tuple))
     app.connect("html-page-context", _on_page, priority=900)
-    app.connect("source-read", _on_source)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -43,6 +43,7 @@ def _configure(app: Sphinx, config: Config) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the configuration value; intersphinx checks its mapping at priority 800."""
+    app.setup_extension("sphinx.ext.intersphinx")
     app.add_config_value("local_inventories", {}, "env", types=(dict,))
     app.connect("config-inited", _configure, priority=700)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,8 +1,9 @@
 """Make the notebooks of a gallery run and read well outside the site.
 
-Their first cell installs the package's wheel (see ``gallery_downloads``): the file beside the
-notebook, as in the page's zip, else the one on the site by its full address, never a bare name that
-anybody could register. Their last cell prints the versions behind the numbers. sphinx-gallery turns
+Where ``downloads`` builds a wheel, their first cell installs it: the file beside the notebook, as in
+the page's zip, else the one on the site by its full address, never a bare name that anybody could
+register. Their last cell prints the versions behind the numbers, Python's and those
+of ``gallery_notebooks_versions = ["torch"]``. sphinx-gallery turns
 a script's text into Markdown, formulas included, but leaves ``:doc:`` and ``:ref:`` as they are;
 here they become links to the site where its address is configured (``html_baseurl``), and their
 plain titles elsewhere. A notebook that does not change keeps its time: pages depend on it.
@@ -13,16 +14,19 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
-OURS = "seminar-site"  # the tag of the cells that this extension adds
+from gallerykit.files import as_list
+
+OURS = "gallerykit"  # the tag of the cells that this extension adds
 FROM_FILE = """\
-# Install the seminar's package from the wheel beside this notebook.
+# Install the package from the wheel beside this notebook.
 %pip install --quiet ./{name}"""
 FROM_SITE = """\
-# Install the seminar's package: the wheel beside this notebook, else the one that the site serves.
+# Install the package: the wheel beside this notebook, else the one that the site serves.
 from pathlib import Path
 
 wheel = Path("{name}")
@@ -30,21 +34,22 @@ wheel = Path("{name}")
 VERSIONS = """\
 # The versions behind the numbers above.
 import platform
-
-import torch
-
-print(f"Python {platform.python_version()}, torch {torch.__version__}")"""
+{imports}
+print(f"Python {{platform.python_version()}}{texts}")"""
 ROLE = re.compile(r":(?:doc|ref):`([^`<]+?)\s*<([^`>]+)>`")
 
 
-def readable(notebook: str, docname: str, site: str, wheel: str) -> str:
+def readable(
+    notebook: str, docname: str, site: str, wheel: str | None, modules: Sequence[str] = ()
+) -> str:
     """Return a notebook with links as Markdown, and with its first and last cell.
 
     Args:
         notebook: The file as sphinx-gallery, or an earlier call, wrote it.
         docname: The page that it belongs to.
         site: The address of the site, or nothing.
-        wheel: The place of the wheel in the site.
+        wheel: The place of the wheel in the site, if there is one.
+        modules: The modules whose versions the last cell prints.
     """
     content = json.loads(notebook)
 
@@ -59,11 +64,19 @@ def readable(notebook: str, docname: str, site: str, wheel: str) -> str:
     for cell in cells:
         if cell["cell_type"] == "markdown":
             cell["source"] = [ROLE.sub(link, "".join(cell["source"]))]
-    install = (FROM_SITE if site else FROM_FILE).format(
-        name=posixpath.basename(wheel), address=f"{site}{wheel}"
-    )
-    content["cells"] = [code_cell(install), *cells, code_cell(VERSIONS)]
+    if wheel:
+        form = FROM_SITE if site else FROM_FILE
+        install = form.format(name=posixpath.basename(wheel), address=f"{site}{wheel}")
+        cells.insert(0, code_cell(install))
+    content["cells"] = [*cells, code_cell(versions(modules))]
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def versions(modules: Sequence[str]) -> str:
+    """Return the code that prints Python's version and those of some modules."""
+    imports = "".join(f"\nimport {name}" for name in modules) + "\n" * bool(modules)
+    texts = "".join(f", {name} {{{name}.__version__}}" for name in modules)
+    return VERSIONS.format(imports=imports, texts=texts)
 
 
 def code_cell(source: str) -> dict[str, object]:
@@ -78,17 +91,19 @@ def code_cell(source: str) -> dict[str, object]:
 
 
 def _rewrite(app: Sphinx) -> None:
-    wheel = app.gallery_wheel  # type: ignore[attr-defined]
-    for folder in app.config.sphinx_gallery_conf["gallery_dirs"]:
+    wheel, modules = app.gallery_wheel, app.config.gallery_notebooks_versions  # type: ignore[attr-defined]
+    for folder in as_list(app.config.sphinx_gallery_conf["gallery_dirs"]):
         for path in sorted(Path(app.srcdir, folder).rglob("*.ipynb")):
             docname = path.relative_to(app.srcdir).with_suffix("").as_posix()
             old = path.read_text(encoding="utf-8")
-            new = readable(old, docname, app.config.html_baseurl, wheel)
+            new = readable(old, docname, app.config.html_baseurl, wheel, modules)
             if new != old:
                 path.write_text(new, encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register after sphinx-gallery (500) and before the archives are packed (650)."""
+    app.setup_extension("gallerykit.downloads")
+    app.add_config_value("gallery_notebooks_versions", [], "", types=(list, tuple))
     app.connect("builder-inited", _rewrite, priority=620)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,6 +1,6 @@
 """Name each page's own figure as the picture that a link to the page shows elsewhere.
 
-Programs that preview links read Open Graph tags and cannot draw SVG, so ``gallery_figures`` keeps
+Programs that preview links read Open Graph tags and cannot draw SVG, so ``figures`` keeps
 the chosen figure of each gallery page as ``NAME_card.png`` as well. Pages without a figure of their
 own show the first page's. Without an address (``html_baseurl``) nothing is written: the tags need
 absolute ones.
@@ -14,12 +14,15 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+from gallerykit.files import as_list
+
 FOLDER = "_images"
 
 
 def find_card(app: Sphinx, pagename: str) -> Path | None:
     """Return the picture of a page, else that of the first gallery page."""
-    folders = [Path(app.srcdir, name) for name in app.config.sphinx_gallery_conf["gallery_dirs"]]
+    names = as_list(app.config.sphinx_gallery_conf["gallery_dirs"])
+    folders = [Path(app.srcdir, name) for name in names]
     page = Path(app.srcdir, pagename)
     own = page.parent / "images" / f"{page.name}_card.png"
     every = [
@@ -46,5 +49,6 @@ def _add_to_page(
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
+    app.setup_extension("sphinx_gallery.gen_gallery")
     app.connect("html-page-context", _add_to_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,13 +2,14 @@
 
 sphinx-gallery re-runs a script when its own text changed. This extension also looks at the modules
 of your package that the script imports (transitively, also inside functions), at data, at versions
-of libraries and at environment variables. It needs only ``import_closure`` beside it. Paths are
-from the folder that holds ``docs/``; every setting may be left out::
+of libraries and at environment variables. Paths are from the folder that holds ``docs/``; every
+setting may be left out::
 
     gallery_stale_package = "src/mylib"          # the package's folder
     gallery_stale_files = ["docs/_ext/scraper.py"]   # every page depends on these
     gallery_stale_data = ["data/*.csv"]          # a page depends on those that its script or
-                                                 # a module that it imports names
+                                                 # a module that it imports names; inside a
+                                                 # package, those of packages that it uses
     gallery_stale_libraries = ["numpy", "torch"]     # by version
     gallery_stale_environment = ["FAST"]         # unset, empty and 0 are the same
     gallery_stale_outputs = [".record.json"]     # files without which a page is re-run
@@ -22,19 +23,19 @@ from the built site. Scripts need different names, also in different folders.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
-import re
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from gallerykit.import_closure import Known, import_closure
 from sphinx.application import Sphinx
 from sphinx.util import logging
+
+from gallerykit.files import digest, folders, relative, scripts
+from gallerykit.import_closure import Known, import_closure
 
 logger = logging.getLogger(__name__)
 GENERATED = (".py", ".rst", ".ipynb", ".zip", ".py.md5", ".stamp")
@@ -52,7 +53,7 @@ class StaleGallery:
     def before(self, app: Sphinx) -> None:
         """Make sphinx-gallery run what changed, and clean up after deleted scripts."""
         known: Known = {}
-        for script, copy in _pages(app):
+        for script, copy in scripts(app.config.sphinx_gallery_conf, Path(app.srcdir)):
             self.facts[copy] = facts = "\n".join(page_facts(app, script, known))
             changes = _changes(app, copy, facts)
             if changes:
@@ -89,8 +90,13 @@ def page_facts(app: Sphinx, script: Path, known: Known | None = None) -> list[st
     sources = [script, *(import_closure(script, root / package, known) if package else ())]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     files = [*sources, *_matching(root, config.gallery_stale_files)]
-    files += [path for path in _matching(root, config.gallery_stale_data) if path.name in text]
-    facts = [f"{_digest(path)} {Path(os.path.relpath(path, root)).as_posix()}" for path in files]
+    rooms = {path.parent for path in sources}
+    files += [
+        path
+        for path in _matching(root, config.gallery_stale_data)
+        if path.name in text and (path.parent in rooms or not _is_package(path.parent))
+    ]
+    facts = [f"{digest(path)} {relative(path, root)}" for path in files]
     facts += [f"{version(name)} {name}" for name in config.gallery_stale_libraries]
     facts += [f"{_variable(name)} {name}" for name in config.gallery_stale_environment]
     return [*sorted(facts), f"{platform.python_version()} Python"]
@@ -100,8 +106,8 @@ def _matching(root: Path, patterns: list[str]) -> list[Path]:
     return [path for pattern in patterns for path in root.glob(pattern) if path.is_file()]
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+def _is_package(folder: Path) -> bool:
+    return (folder / "__init__.py").is_file()
 
 
 def _variable(name: str) -> str:
@@ -122,24 +128,8 @@ def _changes(app: Sphinx, copy: Path, facts: str) -> str:
     return " and ".join(lost) + " is missing" if lost else ""
 
 
-def _folders(app: Sphinx) -> Iterator[tuple[Path, Path]]:
-    conf = app.config.sphinx_gallery_conf
-    for examples, gallery in zip(conf["examples_dirs"], conf["gallery_dirs"], strict=True):
-        yield Path(app.srcdir, examples).resolve(), Path(app.srcdir, gallery)
-
-
-def _pages(app: Sphinx) -> Iterator[tuple[Path, Path]]:
-    """Yield each script that sphinx-gallery runs, and its generated copy."""
-    conf = app.config.sphinx_gallery_conf
-    pattern, ignored = conf.get("filename_pattern", ""), conf.get("ignore_pattern", "^$")
-    for source, target in _folders(app) if conf.get("plot_gallery", True) else ():
-        for script in sorted(source.rglob("*.py")):
-            if re.search(pattern, str(script)) and not re.search(ignored, str(script)):
-                yield script, target / script.relative_to(source)
-
-
 def _orphans(app: Sphinx) -> Iterator[Path]:
-    for source, target in _folders(app):
+    for source, target in folders(app.config.sphinx_gallery_conf, Path(app.srcdir)):
         for copy in sorted(target.rglob("*.py")):
             if not (source / copy.relative_to(target)).is_file():
                 yield copy

@@ -20,6 +20,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from gallerykit.tables import table
+
 
 class BenchTable(SphinxDirective):
     """Tables of times and weights."""
@@ -33,8 +35,10 @@ class BenchTable(SphinxDirective):
         bench = json.loads(path.read_text(encoding="utf-8"))
         facts = ", ".join(f"{name} {value}" for name, value in bench["facts"].items())
         content: list[nodes.Node] = [nodes.paragraph("", f"Measured with: {facts}.")]
-        content.append(table(("what", "CPU, s", "wall, s", "imports of torch"), times(bench)))
-        content.append(table(("from these", "value", "goal"), derive(bench["times"])))
+        heads = ("what", "CPU, s", "wall, s", "imports of torch")
+        content.append(table(heads, times(bench), "bench-table"))
+        heads = ("from these", "value", "goal")
+        content.append(table(heads, derive(bench["times"]), "bench-table"))
         if bench["weights"]:
             columns = {
                 "page": "page",
@@ -45,7 +49,7 @@ class BenchTable(SphinxDirective):
                 "paint_ms": "largest paint at a quarter of the CPU's speed, ms",
             }
             rows = [[str(row[key]) for key in columns] for row in bench["weights"]]
-            content.append(table(tuple(columns.values()), rows))
+            content.append(table(tuple(columns.values()), rows, "bench-table"))
         return content
 
 
@@ -118,24 +122,6 @@ def _commands(cpu: dict[str, float], wall: dict[str, float]) -> list[list[str]]:
             ratio = cpu[fresh] / cpu[server]
             found.append([f"CPU of {what} over the fork server's", f"{ratio:.1f}", goal])
     return found
-
-
-def table(head: tuple[str, ...], rows: list[list[str]]) -> nodes.table:
-    """Return a table of texts."""
-    group = nodes.tgroup("", cols=len(head))
-    group += [nodes.colspec("", colwidth=1) for _ in head]
-    group += nodes.thead("", _row(list(head)))
-    group += nodes.tbody("", *(_row(row) for row in rows))
-    return nodes.table("", group, classes=["bench-table"])
-
-
-def _row(cells: list[str]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", _text(cell))) for cell in cells))
-
-
-def _text(cell: str) -> nodes.Node:
-    """Return the text, or a literal where an option's hyphens would become a dash."""
-    return nodes.literal("", cell) if "--" in cell else nodes.Text(cell)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

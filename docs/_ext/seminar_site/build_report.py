@@ -6,7 +6,7 @@
     ```
 
 The directive makes a table of all gallery pages: their comparisons by verdict (from
-``gallery_records``), and their seconds, memory and threads (from ``gallery_costs``). What differs
+``gallery_records``), and their seconds, memory and threads (``gallerykit.costs``). What differs
 from build to build is in one file, ``_static/build-times.js``, which also fills it into the table:
 all other files of two builds of one commit are the same. Being a script, it works from the file
 system too.
@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx.application import Sphinx
+
 from gallerykit.costs import SUFFIX, read_costs
+from gallerykit.tables import Cell, table
 from seminar_site.result_views import View
 from seminar_site.scoreboard import DISAGREES, HOLDS, WITHIN
-from sphinx.application import Sphinx
 
 TIMES = "_static/build-times.js"
 MEASURED = {"CPU, s": "cpu_s", "wall, s": "wall_s", "peak, MiB": "peak_mib", "threads": "threads"}
@@ -45,26 +47,20 @@ class BuildReport(View):
 
     def run(self) -> list[nodes.Node]:
         """Build the table, a line on the whole build, and the script that fills in the times."""
-        counts, body = {}, nodes.tbody()
+        counts, rows = {}, []
         for docname, record in self.records().items():
             counts[docname] = count_verdicts(record["results"])
             link = self.link(docname, nodes.Text(record["title"]))
-            body += _row(link, docname, counts[docname])
-        total = sum(counts.values(), Counter())
-        body += _row(nodes.paragraph("", "All pages"), "total", total)
-        names = ["page", *MEASURED, *COUNTED]
-        group = nodes.tgroup("", cols=len(names))
-        group += [nodes.colspec("", colwidth=1) for _ in names]
-        head = nodes.row("", *(_entry(nodes.paragraph("", name)) for name in names))
-        group += [nodes.thead("", head), body]
+            rows.append(_row(link, docname, counts[docname]))
+        rows.append(_row("All pages", "total", sum(counts.values(), Counter())))
         up = "../" * self.env.docname.count("/")
         ending = f"<p>The last build ran {_measured('build', 'pages')} of {len(counts)} pages "
         ending += f"and took {_measured('build', 'cpu_s')} s of CPU time, "
         ending += f"{_measured('build', 'wall_s')} s in all.</p>\n"
         ending += f"<noscript><p>Without JavaScript, see {TIMES}.</p></noscript>\n"
         ending += f'<script src="{up}{TIMES}"></script>'
-        table = nodes.table("", group, classes=["build-report"])
-        return [table, nodes.raw("", ending, format="html")]
+        report = table(["page", *MEASURED, *COUNTED], rows, "build-report")
+        return [report, nodes.raw("", ending, format="html")]
 
 
 def count_verdicts(results: list[dict[str, Any]]) -> Counter[str]:
@@ -72,15 +68,9 @@ def count_verdicts(results: list[dict[str, Any]]) -> Counter[str]:
     return Counter(row["verdict"] if row["kind"] == "prediction" else "identity" for row in results)
 
 
-def _row(first: nodes.Node, name: str, count: Counter[str]) -> nodes.row:
-    row = nodes.row("", _entry(first))
-    row += [_entry(nodes.raw("", _measured(name, key), format="html")) for key in MEASURED.values()]
-    row += [_entry(nodes.paragraph("", str(count[verdict]))) for verdict in COUNTED.values()]
-    return row
-
-
-def _entry(content: nodes.Node) -> nodes.entry:
-    return nodes.entry("", content)
+def _row(first: Cell, name: str, count: Counter[str]) -> list[Cell]:
+    measured = [nodes.raw("", _measured(name, key), format="html") for key in MEASURED.values()]
+    return [first, *measured, *(str(count[verdict]) for verdict in COUNTED.values())]
 
 
 def _measured(row: str, column: str) -> str:

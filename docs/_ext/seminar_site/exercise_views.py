@@ -1,12 +1,17 @@
-"""Show how to begin an exercise: files to download, hints folded in steps, the command.
+"""Show an exercise: its clauses, and how to begin with it.
 
 ::
 
+    ```{clauses} 3
+    ```
     ```{exercise} 3
     ```
 
-Everything comes from ``seminar.exercises``, as ``seminar new`` does: the starter file and the
-template of the report are written into ``starters`` in the site.
+``clauses`` is the table of what the exercise asks, and of where the site meets each clause.
+``exercise`` lists the files to download, the hints, folded in steps, and the command. Everything
+comes from ``seminar.exercises``, as ``seminar new`` does: the starter file and the template of the
+report are written into ``starters`` in the site. So is the list of the variants' modules,
+``api/_variants.rst``, which the API reference includes.
 """
 
 from __future__ import annotations
@@ -15,26 +20,69 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from gallerykit.fold_answers import folded, folded_summary
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from gallerykit.folds import fold
+from gallerykit.tables import table
 from seminar import exercises
-from seminar.exercises import EXERCISES, Exercise
+from seminar.exercises import EXERCISES, Clause, Exercise
 
 FOLDER = "starters"
+HEADS = ("clause", "what it asks", "seen on, checked by")
+MODULES = """\
+.. autosummary::
+   :toctree: generated
+   :template: autosummary/module.rst
+
+"""
 
 
-class ExerciseStart(SphinxDirective):
-    """What a student needs to begin one exercise."""
+class ExerciseView(SphinxDirective):
+    """What the directives share: the exercise, and pages that depend on its file."""
 
     required_arguments = 1
 
+    def exercise(self) -> Exercise:
+        """Return the exercise whose number is the argument."""
+        exercise = EXERCISES[int(self.arguments[0])]
+        room = Path(exercises.__file__).parent / "variants" / exercise.slug
+        self.env.note_dependency(str(room / "exercise.toml"))
+        return exercise
+
+
+class Clauses(ExerciseView):
+    """What an exercise asks, clause by clause."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build the table."""
+        exercise = self.exercise()
+        rows = [
+            (clause.id, *map(self.parse_text_to_nodes, (clause.text, where_met(exercise, clause))))
+            for clause in exercise.clauses
+        ]
+        return [table(HEADS, rows, "clauses")]
+
+
+def where_met(exercise: Exercise, clause: Clause) -> str:
+    """Return links to where a clause is met, and who decides about it, in Markdown."""
+    if clause.kind == "experiment":
+        return f"{{variant}}`{exercise.number}#answer`, a teacher"
+    page = f"{{variant}}`{exercise.number}#clause-{clause.id}`"
+    return f"{page}, {{mod}}`~{module_of(exercise)}`"
+
+
+def module_of(exercise: Exercise) -> str:
+    """Return the dotted name of an exercise's room."""
+    return f"seminar.variants.{exercise.slug}"
+
+
+class ExerciseStart(ExerciseView):
+    """What a student needs to begin one exercise."""
+
     def run(self) -> list[nodes.Node]:
         """Build the list of files, the hints and the command."""
-        exercise = EXERCISES[int(self.arguments[0])]
-        source = Path(exercises.__file__).with_name(f"variant_{exercise.number}.toml")
-        self.env.note_dependency(str(source))
+        exercise = self.exercise()
         command = nodes.literal_block("", f"$ {exercise.command}", language="console")
         return [self.files(exercise), *self.hints(exercise), command]
 
@@ -52,10 +100,17 @@ class ExerciseStart(SphinxDirective):
         """Return one folded hint for each step."""
         found = []
         for step, hint in enumerate(exercise.hints, 1):
-            summary = folded_summary("", "", nodes.Text(f"Hint {step} of {len(exercise.hints)}"))
+            summary = f"Hint {step} of {len(exercise.hints)}"
             name = f"exercise-{exercise.number}-hint-{step}"
-            found.append(folded("", summary, *self.parse_text_to_nodes(hint), ids=[name]))
+            found.append(fold(summary, *self.parse_text_to_nodes(hint), ids=[name]))
         return found
+
+
+def _list_modules(app: Sphinx) -> None:
+    names = "".join(f"   {module_of(exercise)}\n" for exercise in EXERCISES.values())
+    target = Path(app.srcdir, "api", "_variants.rst")
+    if target.parent.is_dir() and not (target.is_file() and target.read_text() == MODULES + names):
+        target.write_text(MODULES + names, encoding="utf-8")
 
 
 def _write_files(app: Sphinx, failure: Exception | None) -> None:
@@ -70,7 +125,9 @@ def _write_files(app: Sphinx, failure: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive, and write the files at the end."""
+    """Register the directives, list the modules before autosummary, write the files at the end."""
+    app.add_directive("clauses", Clauses)
     app.add_directive("exercise", ExerciseStart)
+    app.connect("builder-inited", _list_modules, priority=400)
     app.connect("build-finished", _write_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

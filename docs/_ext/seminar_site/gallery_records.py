@@ -4,8 +4,10 @@
 sphinx-gallery's ``reset_modules`` (with ``reset_modules_order = "both"``), :func:`reset` clears
 the list before a script and writes ``NAME.record.json`` beside the generated page after it; a
 broken identity fails the build there. A page that is not re-run keeps its file. Once all pages have
-run, the files are merged into ``results.json`` in the build folder: a list of objects with the keys
-of ``Comparison.to_dict()`` and the ``page``.
+run, the files are merged into one: a list of objects with the keys of ``Comparison.to_dict()`` and
+the ``page``. Its place, seen from the built site, is a setting::
+
+    gallery_records_file = "results.json"
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+
+from gallerykit.files import beside_pages, generated_copy, write_if_changed
 
 SUFFIX = ".record.json"
 VARIANTS = "seminar.variants."
@@ -34,18 +38,7 @@ def reset(gallery_conf: dict[str, Any], fname: str | None, when: str) -> None:
     if when == "before":
         shown.clear()
     elif fname is not None:
-        write_record(_generated(gallery_conf, str(fname)), list(shown))
-
-
-def _generated(gallery_conf: dict[str, Any], fname: str) -> Path:
-    """Return the generated copy of the script: sphinx-gallery names the script without folder."""
-    source = Path(gallery_conf["src_dir"])
-    for examples, gallery in zip(
-        _as_list(gallery_conf["examples_dirs"]), _as_list(gallery_conf["gallery_dirs"]), strict=True
-    ):
-        for script in sorted((source / examples).rglob(fname)):
-            return source / gallery / script.relative_to(source / examples)
-    raise ExtensionError(f"{fname} is in none of the example folders")
+        write_record(generated_copy(gallery_conf, str(fname)), list(shown))
 
 
 def write_record(script: Path, shown: list[Any]) -> None:
@@ -85,22 +78,14 @@ def _variant_of(script: Path) -> dict[str, Any] | None:
 
 def read_records(source: Path, gallery_dirs: list[str]) -> dict[str, dict[str, Any]]:
     """Return the records of all pages by docname, in their order; deeper folders come last."""
-    records = {}
-    for folder in gallery_dirs:
-        found = (source / folder).rglob(f"*{SUFFIX}")
-        for path in sorted(found, key=lambda path: (len(path.parts), path)):
-            docname = path.relative_to(source).as_posix().removesuffix(SUFFIX)
-            records[docname] = json.loads(path.read_text(encoding="utf-8"))
-    return records
-
-
-def _as_list(value: Any) -> list[str]:
-    return [str(value)] if isinstance(value, str | Path) else [str(item) for item in value]
+    return {
+        docname: json.loads(path.read_text(encoding="utf-8"))
+        for docname, path in beside_pages(source, gallery_dirs, SUFFIX)
+    }
 
 
 def _merge(app: Sphinx) -> None:
-    folders = _as_list(app.config.sphinx_gallery_conf["gallery_dirs"])
-    records = read_records(Path(app.srcdir), folders)
+    records = read_records(Path(app.srcdir), app.config.sphinx_gallery_conf["gallery_dirs"])
     app.env.seminar_records = records  # type: ignore[attr-defined]
     rows = [
         {**row, "page": app.builder.get_target_uri(docname)}
@@ -108,18 +93,11 @@ def _merge(app: Sphinx) -> None:
         for row in record["results"]
     ]
     write_if_changed(Path(app.doctreedir, "records.json"), records)
-    write_if_changed(Path(app.outdir).parent / "results.json", rows)
-
-
-def write_if_changed(path: Path, content: object) -> None:
-    """Write JSON, but keep the file's time where nothing changed: pages depend on it."""
-    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_if_changed(Path(app.outdir, app.config.gallery_records_file).resolve(), rows)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the merge, after sphinx-gallery (500) and the stale logic (600)."""
+    app.add_config_value("gallery_records_file", "results.json", "", types=(str,))
     app.connect("builder-inited", _merge, priority=700)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,7 +4,7 @@ sphinx-gallery runs all scripts in one process and resets matplotlib only; torch
 leak from one page into the next, and a page re-run alone would show other numbers. Name the
 function as a string, so that Sphinx can cache its configuration::
 
-    sphinx_gallery_conf = {"reset_modules": ("matplotlib", "gallery_reset.reset_torch")}
+    sphinx_gallery_conf = {"reset_modules": ("seminar_site.gallery_reset.reset_torch",)}
 """
 
 from __future__ import annotations

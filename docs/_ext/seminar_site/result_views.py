@@ -21,11 +21,12 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from gallerykit.fold_answers import folded, folded_summary
-from gallerykit.figures import chosen_figure, image_pair
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from gallerykit.figures import chosen_figure, image_pair
+from gallerykit.folds import fold
 
 
 class View(SphinxDirective):
@@ -86,9 +87,8 @@ class VariantCards(View):
             item = nodes.list_item("", label, question, *self.figure(docname))
             for text in record["answers"][:1]:
                 identifier = nodes.make_id(f"answer-{docname}")
-                summary = folded_summary("", "", nodes.Text("The answer of this build"))
                 answer = nodes.paragraph("", text, classes=["answer"])
-                item += folded("", summary, answer, ids=[identifier])
+                item += fold("The answer of this build", answer, ids=[identifier])
             cards += item
         return [cards] if cards.children else []
 
@@ -121,7 +121,7 @@ class VariantPage(SphinxRole):
         pages = [name for name in found if not is_deeper(name)]
         if not pages:
             return [nodes.inline("", title)], []
-        if anchor:  # ids that html_cures adds: Sphinx does not know them
+        if anchor:  # ids that gallery_views adds: Sphinx does not know them
             link = nodes.reference("", title, internal=True, refuri="")
             link["record_page"], link["record_anchor"] = pages[0], anchor
             return [link], []

@@ -19,8 +19,10 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from seminar_site.result_views import View
 from sphinx.application import Sphinx
+
+from gallerykit import tables
+from seminar_site.result_views import View
 
 COLUMNS = ("law", "predicted", "measured, 95 % interval", "seeds", "verdict")
 HOLDS, WITHIN, DISAGREES = "holds", "holds within its tolerance", "disagrees"
@@ -79,14 +81,10 @@ def table(rows: list[dict[str, Any]], *, numbered: bool = False) -> nodes.table:
 
     Where ``numbered``, the law's name begins with the number of its variant.
     """
-    group = nodes.tgroup("", cols=len(COLUMNS))
-    group += [nodes.colspec("", colwidth=1) for _ in COLUMNS]
-    head = nodes.row("", *(_cell(nodes.Text(name)) for name in COLUMNS))
-    group += [nodes.thead("", head), nodes.tbody("", *(_row(row, numbered) for row in rows))]
-    return nodes.table("", group, classes=["scoreboard"])
+    return tables.table(COLUMNS, (_row(row, numbered) for row in rows), "scoreboard")
 
 
-def _row(row: dict[str, Any], numbered: bool) -> nodes.row:
+def _row(row: dict[str, Any], numbered: bool) -> list[tables.Cell]:
     from seminar.evidence import Comparison, Estimate  # here: a build without changes is quicker
 
     estimate = Estimate(row["measured"], row["low"], row["high"], row["seeds"])
@@ -98,11 +96,7 @@ def _row(row: dict[str, Any], numbered: bool) -> nodes.row:
     colour = "verdict-holds" if row["holds"] else "verdict-disagrees"
     said = nodes.inline("", f"{mark} {row['verdict']}", classes=[colour])
     texts = (shown.format_predicted(), estimate.format(row["unit"]), str(row["seeds"]))
-    return nodes.row("", _cell(law), *(_cell(nodes.Text(text)) for text in texts), _cell(said))
-
-
-def _cell(content: nodes.Node) -> nodes.entry:
-    return nodes.entry("", nodes.paragraph("", "", content))
+    return [law, *texts, said]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
