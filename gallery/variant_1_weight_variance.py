@@ -33,7 +33,7 @@ from torch import nn
 
 from seminar.conditions import check
 from seminar.data import PHOTO_CREDIT, photo_patches
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, seeds
+from seminar.evidence import Answer, Comparison, estimate, seeds, show
 from seminar.initialization import seeded
 from seminar.layers import layer_table
 from seminar.plotting import COLORS, describe, use_style
@@ -63,8 +63,9 @@ doubled = gap(build(seed=0, variance_ratio=2.0))
 # A histogram counts how many of the channels fall into each interval (each *bin*) of the axis. On
 # the left, each network has bins of its own; on the right, the two share them.
 
-fig, axes = plt.subplot_mosaic([["base", "shared"], ["doubled", "shared"]], figsize=(6.4, 4.0),
-                               width_ratios=[1, 1.35])  # fmt: skip
+fig, axes = plt.subplot_mosaic(
+    [["base", "shared"], ["doubled", "shared"]], figsize=(6.4, 4.0), width_ratios=[1, 1.35]
+)
 bins = np.linspace(0, doubled.max(), 25)
 for case, values, style in (("base", base, "-"), ("doubled", doubled, "--")):
     color = COLORS[case]
@@ -72,14 +73,18 @@ for case, values, style in (("base", base, "-"), ("doubled", doubled, "--")):
     axes[case].set(title=f"{case}, its own bins", ylabel="channels")
     axes[case].set_xlabel("activation")
     axes["shared"].hist(values, bins, color=color, histtype="stepfilled", alpha=0.35)
-    axes["shared"].hist(values, bins, color=color, histtype="step", linestyle=style,
-                        linewidth=2, label=case)  # fmt: skip
+    axes["shared"].hist(
+        values, bins, color=color, histtype="step", linestyle=style, linewidth=2, label=case
+    )
 axes["shared"].set(title="shared bins", xlabel="activation after GAP", ylabel="channels")
 axes["shared"].legend()
 fig.suptitle("Alike with bins of their own, different with shared ones")
-describe(fig, f"Left: the histograms of {len(base)} activations of the base and the doubled "
-         f"network have the same outline; the first axis ends at {base.max():.2f}, the second at "
-         f"{doubled.max():.2f}. Right: on shared bins the doubled one is wider.")  # fmt: skip
+describe(
+    fig,
+    f"Left: the histograms of {len(base)} activations of the base and the doubled "
+    f"network have the same outline; the first axis ends at {base.max():.2f}, the second at "
+    f"{doubled.max():.2f}. Right: on shared bins the doubled one is wider.",
+)
 plt.show()
 
 # %%
@@ -190,8 +195,10 @@ def percent(values):
 
 
 lines = {case: percent(law.sample(100_000).numpy()) for case, law in laws.items()}
-points = {case: [estimate(column) for column in np.array([percent(y) for y in values]).T]
-          for case, values in runs.items()}  # fmt: skip
+points = {
+    case: [estimate(column) for column in np.array([percent(y) for y in values]).T]
+    for case, values in runs.items()
+}
 
 # %%
 # Points: measured, the average over the networks with its 95 % interval in each bin. Lines: the
@@ -202,15 +209,30 @@ centres = (edges[1:] + edges[:-1]) / 2
 for case, style, marker in (("base", "-", "o"), ("doubled", "--", "s")):
     color, found = COLORS[case], points[case]
     ax.plot(centres, lines[case], style, color=color, label=f"{case}, law")
-    ax.errorbar(centres, [e.mean for e in found], [e.half_width for e in found], fmt=marker,
-                markersize=5, capsize=2, color=color, label=f"{case}, measured")  # fmt: skip
+    ax.errorbar(
+        centres,
+        [e.mean for e in found],
+        [e.half_width for e in found],
+        fmt=marker,
+        markersize=5,
+        capsize=2,
+        color=color,
+        label=f"{case}, measured",
+    )
 first = {case: f"{found[0].mean:.0f}" for case, found in points.items()}
 ax.legend()
-ax.set(xlabel="activation after GAP", ylabel="channels in the bin, %", xlim=(0, 1.2),
-       title=f"First bin: base {first['base']} %, doubled {first['doubled']} %")  # fmt: skip
-describe(fig, f"Channels in each bin over {len(runs['base'])} networks. Doubling the variance "
-         f"lowers the first bin from {first['base']} to {first['doubled']} per cent and widens "
-         "the tail; the points follow the predicted lines.")  # fmt: skip
+ax.set(
+    xlabel="activation after GAP",
+    ylabel="channels in the bin, %",
+    xlim=(0, 1.2),
+    title=f"First bin: base {first['base']} %, doubled {first['doubled']} %",
+)
+describe(
+    fig,
+    f"Channels in each bin over {len(runs['base'])} networks. Doubling the variance "
+    f"lowers the first bin from {first['base']} to {first['doubled']} per cent and widens "
+    "the tail; the points follow the predicted lines.",
+)
 plt.show()
 
 # %%
@@ -229,24 +251,37 @@ for case, values in runs.items():
 stretched = means["doubled"].mean() / means["base"].mean()
 spread = runs["base"].std(axis=1)
 law = laws["base"]
-Comparisons(
+show(
     [
-        Comparison("paired factor of the mean, k = 2", predict_scale(2),
-                   means["doubled"] / means["base"], 1, "", 1e-6, "float32 rounds", "identity"),
+        Comparison(
+            "paired factor of the mean, k = 2",
+            predict_scale(2),
+            means["doubled"] / means["base"],
+            1,
+            "",
+            1e-6,
+            "float32 rounds",
+            "identity",
+        ),
         Comparison("mean after GAP", law.mean, means["base"], 1, "", tolerance * law.mean, why),
-        Comparison("standard deviation over channels", law.std, spread, 1, "",
-                   tolerance * law.std, why),
+        Comparison(
+            "standard deviation over channels", law.std, spread, 1, "", tolerance * law.std, why
+        ),
     ]
-)  # fmt: skip
+)
 
 # %%
 # The answer in one sentence:
 
-Answer(
-    f"Every activation after GAP is multiplied by exactly the root of 2, {predict_scale(2):.4f}, "
-    f"by algebra (measured in {len(spread)} networks: {stretched:.6f}); the shape of the histogram "
-    "does not change.",
-    variant=1,
+show(
+    Answer(
+        "Every activation after GAP is multiplied by exactly the root of 2, "
+        f"{predict_scale(2):.4f}, "
+        f"by algebra (measured in {len(spread)} networks: {stretched:.6f}); the shape of the "
+        "histogram "
+        "does not change.",
+        variant=1,
+    )
 )
 
 # %%
@@ -269,18 +304,34 @@ def batch_norm_factor(seed, training):
     return gap(network).std(), gap(stretch(network, 2.0)).std()
 
 
-norm = {mode: np.array([batch_norm_factor(seed, mode) for seed in seeds(40, 2)])
-        for mode in (True, False)}  # fmt: skip
+norm = {
+    mode: np.array([batch_norm_factor(seed, mode) for seed in seeds(40, 2)])
+    for mode in (True, False)
+}
 eps = "BatchNorm adds a small eps to the variance it divides by"
-Comparisons(
+show(
     [
-        Comparison("factor with BatchNorm, training mode", 1, norm[True][:, 1] / norm[True][:, 0],
-                   1, "", 1e-3, eps),
-        Comparison("factor with BatchNorm, evaluation mode", predict_scale(2),
-                   norm[False][:, 1] / norm[False][:, 0], 1, "", 1e-6, "float32 rounds",
-                   "identity"),
+        Comparison(
+            "factor with BatchNorm, training mode",
+            1,
+            norm[True][:, 1] / norm[True][:, 0],
+            1,
+            "",
+            1e-3,
+            eps,
+        ),
+        Comparison(
+            "factor with BatchNorm, evaluation mode",
+            predict_scale(2),
+            norm[False][:, 1] / norm[False][:, 0],
+            1,
+            "",
+            1e-6,
+            "float32 rounds",
+            "identity",
+        ),
     ]
-)  # fmt: skip
+)
 
 # %%
 # Biases break the rule too, and so does a pyramid of layers with different fan_in; the page

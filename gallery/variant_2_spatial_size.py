@@ -29,7 +29,7 @@ from torch import nn
 
 from seminar.arithmetic import conv_output_size
 from seminar.conditions import check
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
+from seminar.evidence import Answer, Comparison, estimate, ratio_of_means, seeds, show
 from seminar.layers import layer_table
 from seminar.plotting import COLORS, describe, feature_maps, use_style
 from seminar.variants.spatial_size import VARIANT, build, mean_square_of_largest, predict_map_factor
@@ -63,9 +63,12 @@ titles = ["padding=0: 16x16", "padding=1: 18x18"]
 feature_maps(axes, (plain, padded), titles=titles, label="mean activation")
 axes[0].set(xlim=(-1.5, 16.5), ylim=(16.5, -1.5))
 fig.suptitle("Same weights, same input")
-describe(fig, "Two maps of the mean activation on one scale. Inside both look alike, "
-         f"about {plain.mean():.3f}; the outermost ring of the padded map is darker, "
-         f"down to {padded.min():.3f} in a corner.")  # fmt: skip
+describe(
+    fig,
+    "Two maps of the mean activation on one scale. Inside both look alike, "
+    f"about {plain.mean():.3f}; the outermost ring of the padded map is darker, "
+    f"down to {padded.min():.3f} in a corner.",
+)
 plt.show()
 
 # %%
@@ -97,14 +100,22 @@ check(VARIANT, network)
 # any weights and any input. We compare all the numbers of twenty networks.
 
 with torch.no_grad():
-    outputs = {p: torch.stack([build(seed, padding=p)(noise(seed)) for seed in range(20)])
-               for p in (0, 1)}  # fmt: skip
+    outputs = {
+        p: torch.stack([build(seed, padding=p)(noise(seed)) for seed in range(20)]) for p in (0, 1)
+    }
 cropped = outputs[1][..., 1:-1, 1:-1]
 torch.testing.assert_close(cropped, outputs[0], atol=1e-6, rtol=0)
 gaps = (cropped - outputs[0]).abs().amax((1, 2, 3, 4))
-crop = Comparison("cropped map minus plain map, largest", 0, gaps.tolist(), variant=2,
-                  kind="identity", tolerance=1e-6, reason="order of float32 sums")  # fmt: skip
-Comparisons([crop])
+crop = Comparison(
+    "cropped map minus plain map, largest",
+    0,
+    gaps.tolist(),
+    variant=2,
+    kind="identity",
+    tolerance=1e-6,
+    reason="order of float32 sums",
+)
+show([crop])
 
 # %%
 # The two maps are *equal*. Padding has changed no number that was there before; it has added new
@@ -133,13 +144,22 @@ print(f"{part:.1f} % of this: {part / 100 * in_ring.mean:.2f} %; means: {change:
 # White means no difference at all.
 
 fig, ax = plt.subplots(figsize=(6.4, 4.2))
-feature_maps([ax], [percent], label="difference, % of the mean without padding",
-             cmap="RdBu_r", vmin=-limit, vmax=limit)  # fmt: skip
+feature_maps(
+    [ax],
+    [percent],
+    label="difference, % of the mean without padding",
+    cmap="RdBu_r",
+    vmin=-limit,
+    vmax=limit,
+)
 ax.set_title(f"Inside: no difference. Ring: {in_ring.format('%')}")
 ax.text(8.5, 8.5, "equal,\nnumber by number", ha="center", va="center", gid="keep")
-describe(fig, "A map of 18 by 18 positions. The inner 16 by 16 are white: no difference. "
-         f"The ring of {int(ring.sum())} positions is blue, {in_ring.mean:.0f} per cent on "
-         "average, and darkest in the corners.")  # fmt: skip
+describe(
+    fig,
+    "A map of 18 by 18 positions. The inner 16 by 16 are white: no difference. "
+    f"The ring of {int(ring.sum())} positions is blue, {in_ring.mean:.0f} per cent on "
+    "average, and darkest in the corners.",
+)
 plt.show()
 
 # %%
@@ -232,22 +252,32 @@ corner = torch.zeros_like(ring)
 corner[::17, ::17] = True
 rows = {}
 for name, share in shares.items():
-    rows[name] = Comparison(f"change of the mean, {name}", 100 * (laws[name] - 1),
-                            changes[name], variant=2, unit="%")  # fmt: skip
+    rows[name] = Comparison(
+        f"change of the mean, {name}", 100 * (laws[name] - 1), changes[name], variant=2, unit="%"
+    )
     edge, tip = (np.sqrt(share + (1 - share) * taps / 9) for taps in (6, 4))
-    for spot, mask, law in (("edge", ring & ~corner, edge), ("corner", corner, tip),
-                            ("ring", ring, (64 * edge + 4 * tip) / 68)):  # fmt: skip
+    for spot, mask, law in (
+        ("edge", ring & ~corner, edge),
+        ("corner", corner, tip),
+        ("ring", ring, (64 * edge + 4 * tip) / 68),
+    ):
         at, inside = (maps[name][1][:, where].mean(1) for where in (mask, ~ring))
-        rows[name, spot] = Comparison(f"{spot} / inside, {name}", law,
-                                      ratio_of_means(at, inside), variant=2)  # fmt: skip
-Comparisons(rows.values())
+        rows[name, spot] = Comparison(
+            f"{spot} / inside, {name}", law, ratio_of_means(at, inside), variant=2
+        )
+show(rows.values())
 
 # %%
 # The answer in one sentence:
 
-Answer(f"Only new numbers: padding=1 adds a weak ring and changes no other number. The mean "
-       f"activation changes by {change.format('%')} (predicted: "
-       f"{rows['default biases'].format_predicted()}).", variant=2)  # fmt: skip
+show(
+    Answer(
+        f"Only new numbers: padding=1 adds a weak ring and changes no other number. The mean "
+        f"activation changes by {change.format('%')} (predicted: "
+        f"{rows['default biases'].format_predicted()}).",
+        variant=2,
+    )
+)
 
 # %%
 # Several padded layers: :doc:`how far the border reaches <deeper/variant_2_border_depth>`.
@@ -271,17 +301,26 @@ fig, axes = plt.subplots(2, 1, figsize=(6.4, 4.6))
 widest = 100 * np.abs(pairs["other weights"]).max() / m0.mean()
 for ax, width in zip(axes, (widest, 15), strict=True):
     for (name, pair), key in zip(pairs.items(), ("padding=1", "third"), strict=True):
-        ax.hist(100 * pair / m0.mean(), np.linspace(-width, width, 41), color=COLORS[key],
-                alpha=0.6, label=name, weights=np.full(len(pair), 100 / len(pair)))  # fmt: skip
+        ax.hist(
+            100 * pair / m0.mean(),
+            np.linspace(-width, width, 41),
+            color=COLORS[key],
+            alpha=0.6,
+            label=name,
+            weights=np.full(len(pair), 100 / len(pair)),
+        )
     ax.axvline(100 * (laws["default biases"] - 1), color=COLORS["law"], linestyle=":", label="law")
     ax.set_ylabel("% of the pairs")
 axes[1].set_title("Enlarged")
 fig.supxlabel("change of the mean with padding 1, %")
 axes[0].set_title(f"With other weights {mixed.format('%')} of the signs are wrong")
 axes[0].legend()
-describe(fig, "Histograms of the change of the mean over pairs of networks, on two scales: with "
-         "the same weights one narrow peak below zero at the law's line, with other weights a wide "
-         f"hill, {mixed.mean:.0f} per cent of it above zero.")  # fmt: skip
+describe(
+    fig,
+    "Histograms of the change of the mean over pairs of networks, on two scales: with "
+    "the same weights one narrow peak below zero at the law's line, with other weights a wide "
+    f"hill, {mixed.mean:.0f} per cent of it above zero.",
+)
 plt.show()
 
 # %%
@@ -324,9 +363,13 @@ print(f"bright frame: {estimate(100 * (ratio_of_means(*bright) - 1)).format('%')
 # Give ``check`` any module. In this one the author padded the map by hand before the convolution:
 
 mine = nn.Sequential(
-    nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(4),
-    nn.ZeroPad2d(1), nn.Conv2d(16, 64, 3), nn.ReLU(),
-)  # fmt: skip
+    nn.Conv2d(3, 16, 3, padding=1),
+    nn.ReLU(),
+    nn.MaxPool2d(4),
+    nn.ZeroPad2d(1),
+    nn.Conv2d(16, 64, 3),
+    nn.ReLU(),
+)
 check(VARIANT, mine)
 
 # %%

@@ -28,7 +28,7 @@ from torch import nn
 
 from seminar.conditions import check
 from seminar.data import load_data
-from seminar.evidence import Answer, Comparison, estimate, quick_tier, seeds
+from seminar.evidence import Answer, Comparison, estimate, quick_tier, seeds, show
 from seminar.layers import layer_table
 from seminar.plotting import COLORS, describe, direct_label, use_style
 from seminar.training import accuracy, train
@@ -49,8 +49,13 @@ model, direct = build(), build(bottleneck=None)
 # %%
 # The first is this site's network, the second the direct one. Each bar adds up the layers of one.
 
-PARTS = {"conv1": "black", "conv2": COLORS["purple"], "squeeze": COLORS["green"],
-         "conv3": COLORS["blue"], "classifier": COLORS["vermilion"]}  # fmt: skip
+PARTS = {
+    "conv1": "black",
+    "conv2": COLORS["purple"],
+    "squeeze": COLORS["green"],
+    "conv3": COLORS["blue"],
+    "classifier": COLORS["vermilion"],
+}
 fig, ax = plt.subplots(figsize=(6.4, 3.2))
 for row, network in enumerate((model, direct)):
     left = 0
@@ -62,17 +67,29 @@ for row, network in enumerate((model, direct)):
         left += size
     ax.text(0, row + 0.3, f"sum {left:,}", va="bottom")
 x = count(model.conv1) + count(model.conv2) + count(model.squeeze) / 2
-for label, at, part in (("conv1", count(model.conv1) / 2, "conv1"), ("the 1x1", x, "squeeze"),
-                        ("classifier", count(model) - 325, "classifier")):  # fmt: skip
+for label, at, part in (
+    ("conv1", count(model.conv1) / 2, "conv1"),
+    ("the 1x1", x, "squeeze"),
+    ("classifier", count(model) - 325, "classifier"),
+):
     direct_label(ax, label, (at, -0.25), color=PARTS[part], offset=(8, -12))
 ax.axvline(LIMIT, color="black", linestyle="--")
 ax.text(LIMIT - 600, -0.45, "limit", ha="right")
-ax.set(xlabel="parameters", yticks=[0, 1], yticklabels=["with 1x1", "direct"], ylabel="network",
-       ylim=(-0.7, 1.75), title=f"Direct: {count(direct) - LIMIT:,} over the limit")  # fmt: skip
-describe(fig, f"Two stacked bars and the limit of {LIMIT:,}. The direct network crosses it with "
-         f"{count(direct):,} parameters. The other has {count(model):,}, because conv3 shrinks "
-         f"from {count(direct.conv3):,} to {count(model.conv3):,}; conv1, the 1x1 and the "
-         "classifier are slivers.")  # fmt: skip
+ax.set(
+    xlabel="parameters",
+    yticks=[0, 1],
+    yticklabels=["with 1x1", "direct"],
+    ylabel="network",
+    ylim=(-0.7, 1.75),
+    title=f"Direct: {count(direct) - LIMIT:,} over the limit",
+)
+describe(
+    fig,
+    f"Two stacked bars and the limit of {LIMIT:,}. The direct network crosses it with "
+    f"{count(direct):,} parameters. The other has {count(model):,}, because conv3 shrinks "
+    f"from {count(direct.conv3):,} to {count(model.conv3):,}; conv1, the 1x1 and the "
+    "classifier are slivers.",
+)
 plt.show()
 
 # %%
@@ -118,8 +135,11 @@ def formula(layer):
     return (layer.in_features + 1) * layer.out_features
 
 
-layers = {name: layer for name, layer in model.named_modules()
-          if count(layer) and not list(layer.children())}  # fmt: skip
+layers = {
+    name: layer
+    for name, layer in model.named_modules()
+    if count(layer) and not list(layer.children())
+}
 print(f"{'layer':12}{'formula':>8}{'numel':>8}")
 for name, layer in layers.items():
     print(f"{name:12}{formula(layer):8,}{count(layer):8,}")
@@ -127,8 +147,15 @@ total = sum(count(layer) for layer in layers.values())
 print(f"{'sum':12}{total:8,}{count(model):8,}")
 if not total == count(model) <= LIMIT:
     raise ValueError(f"{total} by layers, {count(model)} in all, the limit is {LIMIT}")
-Comparison(f"formula minus numel(), {len(layers)} layers", 0, variant=3, kind="identity",
-           measured=[formula(layer) - count(layer) for layer in layers.values()])  # fmt: skip
+show(
+    Comparison(
+        f"formula minus numel(), {len(layers)} layers",
+        0,
+        variant=3,
+        kind="identity",
+        measured=[formula(layer) - count(layer) for layer in layers.values()],
+    )
+)
 
 # %%
 # Formula and count agree in every layer, and the sum keeps the limit. A bar for each layer shows
@@ -141,10 +168,19 @@ for row, counted in enumerate(counts):
     ax.text(counted + 200, row, f"{counted:,}", va="center")
 ax.invert_yaxis()
 share = sum(sorted(counts)[-2:]) / total
-ax.set(xlabel="parameters", ylabel="layer", xlim=(0, 21500), xticks=range(0, 20001, 5000),
-       title=f"Two 3x3 layers hold {share:.0%} of all parameters")  # fmt: skip
-describe(fig, "A bar for each layer: " + ", ".join(f"{n} {c:,}" for n, c in zip(
-    layers, counts, strict=True)) + f"; the two largest hold {share:.0%}.")  # fmt: skip
+ax.set(
+    xlabel="parameters",
+    ylabel="layer",
+    xlim=(0, 21500),
+    xticks=range(0, 20001, 5000),
+    title=f"Two 3x3 layers hold {share:.0%} of all parameters",
+)
+describe(
+    fig,
+    "A bar for each layer: "
+    + ", ".join(f"{n} {c:,}" for n, c in zip(layers, counts, strict=True))
+    + f"; the two largest hold {share:.0%}.",
+)
 plt.show()
 
 # %%
@@ -171,14 +207,23 @@ plt.show()
 # ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 # Solve both for :math:`r`, then try all widths.
 
-print(f"limit: r <= {(LIMIT - 19_690) // 642}; break-even: r < "
-      f"{budget.predict_break_even(64, 64, 3):.1f}")  # fmt: skip
+print(
+    f"limit: r <= {(LIMIT - 19_690) // 642}; break-even: r < "
+    f"{budget.predict_break_even(64, 64, 3):.1f}"
+)
 sizes = {r: count(build(bottleneck=r)) for r in range(1, 65)}
 fits = max(r for r in sizes if sizes[r] <= LIMIT)
 print(f"by trying: r = {fits} is the widest, {sizes[fits]:,} parameters")
 print(f"r = 64, which narrows nothing: {sizes[64] - count(direct):+,} against direct")
-Comparison(f"P(r) minus the count, {len(sizes)} widths", 0, variant=3, kind="identity",
-           measured=[budget.predict_parameters(r) - size for r, size in sizes.items()])  # fmt: skip
+show(
+    Comparison(
+        f"P(r) minus the count, {len(sizes)} widths",
+        0,
+        variant=3,
+        kind="identity",
+        measured=[budget.predict_parameters(r) - size for r, size in sizes.items()],
+    )
+)
 
 # %%
 # Measure: accuracy of all candidates
@@ -189,7 +234,9 @@ Comparison(f"P(r) minus the count, {len(sizes)} widths", 0, variant=3, kind="ide
 # 95 % intervals over seeds. The two networks of the question get more seeds than the others.
 
 CASES = {f"r={r}": {"bottleneck": r} for r in (1, 4, 9, 16, 47)} | {
-    "direct": {"bottleneck": None}, "no norm": {"batch_norm": False}}  # fmt: skip
+    "direct": {"bottleneck": None},
+    "no norm": {"batch_norm": False},
+}
 if quick_tier():
     CASES = {case: CASES[case] for case in ("r=1", "r=16", "direct")}
 FEW, MORE = seeds(3, 2), seeds(8, 2)  # more for the two networks of the question
@@ -204,11 +251,15 @@ def run(seed, lr=1e-2, **case):
     return 100 * accuracy(network, split.test_images, split.test_labels)
 
 
-percent = {case: np.array([run(seed, **options) for seed in
-                           (MORE if case in ("r=16", "direct") else FEW)])
-           for case, options in CASES.items()}  # fmt: skip
-lost = {case: estimate(percent["direct"][: len(got)] - got)
-        for case, got in percent.items() if case != "direct"}  # fmt: skip
+percent = {
+    case: np.array([run(seed, **options) for seed in (MORE if case in ("r=16", "direct") else FEW)])
+    for case, options in CASES.items()
+}
+lost = {
+    case: estimate(percent["direct"][: len(got)] - got)
+    for case, got in percent.items()
+    if case != "direct"
+}
 size = {case: count(build(**options)) for case, options in CASES.items()}
 
 # %%
@@ -240,8 +291,9 @@ for text, above in (("a loss is shown", True), ("no loss is shown", False)):
 shown = [case for case in CUT if lost[case].mean < 3]
 fig, ax = plt.subplots(figsize=(6.4, 3.8))
 for case in shown:
-    ax.errorbar(size[case], lost[case].mean, yerr=lost[case].half_width, fmt="o",
-                color=COLORS["blue"])  # fmt: skip
+    ax.errorbar(
+        size[case], lost[case].mean, yerr=lost[case].half_width, fmt="o", color=COLORS["blue"]
+    )
     ax.annotate(case, (size[case], lost[case].mean), (8, 6), textcoords="offset points")
 ax.plot(size["direct"], 0, "s", color=COLORS["vermilion"])
 ax.annotate("direct", (size["direct"], 0), (0, 8), textcoords="offset points", ha="center")
@@ -249,10 +301,18 @@ ax.axhline(0, color="black", linewidth=1)
 ax.axvline(LIMIT, color="black", linestyle="--")
 ax.text(LIMIT - 400, ax.get_ylim()[1], "limit", ha="right", va="top")
 gap = lost["r=16"]
-ax.set(xlabel="parameters", ylabel="accuracy lost [points]", xlim=(18000, 61000),
-       title=f"r=16 loses {gap.format('points')}")  # fmt: skip
-describe(fig, "Accuracy lost against the direct network over parameters: " + "; ".join(
-    f"{case} {lost[case].format('points')}" for case in shown) + ".")  # fmt: skip
+ax.set(
+    xlabel="parameters",
+    ylabel="accuracy lost [points]",
+    xlim=(18000, 61000),
+    title=f"r=16 loses {gap.format('points')}",
+)
+describe(
+    fig,
+    "Accuracy lost against the direct network over parameters: "
+    + "; ".join(f"{case} {lost[case].format('points')}" for case in shown)
+    + ".",
+)
 plt.show()
 
 # %%
@@ -275,9 +335,14 @@ print(f"r=16 loses {gap.format('points')}:", verdict.replace("; ", ";\n"), sep="
 # %%
 # In one sentence:
 
-Answer(f"The 1x1 saves {count(direct) - count(model):,} of {count(direct):,} parameters, and the "
-       f"network keeps the limit with {count(model):,}; it loses {gap.format('points')} of "
-       f"accuracy: {verdict}.", variant=3)  # fmt: skip
+show(
+    Answer(
+        f"The 1x1 saves {count(direct) - count(model):,} of {count(direct):,} parameters, and the "
+        f"network keeps the limit with {count(model):,}; it loses {gap.format('points')} of "
+        f"accuracy: {verdict}.",
+        variant=3,
+    )
+)
 
 # %%
 # What breaks it
@@ -352,8 +417,14 @@ for side in (16, 32):
 #
 # Put your network in place of this one. The input shape is free in this exercise.
 
-mine = nn.Sequential(nn.Conv2d(3, 48, 3), nn.ReLU(), nn.Conv2d(48, 12, 1), nn.ReLU(),
-                     nn.Conv2d(12, 64, 3), nn.AdaptiveAvgPool2d(1))  # fmt: skip
+mine = nn.Sequential(
+    nn.Conv2d(3, 48, 3),
+    nn.ReLU(),
+    nn.Conv2d(48, 12, 1),
+    nn.ReLU(),
+    nn.Conv2d(12, 64, 3),
+    nn.AdaptiveAvgPool2d(1),
+)
 check(VARIANT, mine, input_shape=(3, 32, 32))
 
 # %%

@@ -29,7 +29,7 @@ from torch import nn
 
 from seminar.conditions import check
 from seminar.data import load_data
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, quick_tier, seeds
+from seminar.evidence import Answer, Comparison, estimate, quick_tier, seeds, show
 from seminar.layers import layer_table
 from seminar.plotting import COLORS, describe, feature_maps, predicted_and_measured, use_style
 from seminar.training import train
@@ -59,8 +59,11 @@ left.set_title("image:\n16x16 pixels")
 left.set_axis_off()
 titles = ["Flatten:\n64 numbers", f"GAP:\none number, {shown.mean():.2f}"]
 feature_maps(right, [shown, shown.mean().expand(8, 8)], titles=titles)
-describe(fig, f"A handwritten digit, a feature map of it with values up to {shown.max():.2f}, and "
-         f"the same map with its average {shown.mean():.2f} everywhere.")  # fmt: skip
+describe(
+    fig,
+    f"A handwritten digit, a feature map of it with values up to {shown.max():.2f}, and "
+    f"the same map with its average {shown.mean():.2f} everywhere.",
+)
 plt.show()
 
 # %%
@@ -155,7 +158,7 @@ for rho, seed in product(RHO, seeds(full=20, quick=8)):
     common = torch.randn(1000, 8, 1, generator=generator)
     average = (rho**0.5 * common + (1 - rho) ** 0.5 * own).mean(2)  # every position: variance 1
     noise[rho].append(average.var(0).mean().item())
-Comparisons(
+show(
     Comparison(f"Var(GAP) of noise, rho = {rho}", predict_gap_variance(1.0, rho), noise[rho], 4)
     for rho in (0.0, 0.1, 0.4)
 )
@@ -169,8 +172,11 @@ points = [estimate(noise[rho]) for rho in RHO]
 predicted_and_measured(ax, RHO, law, points, label="noise, 95 % interval")
 ax.set(xlabel="correlation of two positions ρ", ylabel="Var(GAP) / σ²")
 ax.set_title(f"From 1/{1 / points[0].mean:.0f} of the variance to all of it")
-describe(fig, "The variance of the average over a position's variance rises in a straight line, "
-         f"the law, from {points[0].mean:.4f} to {points[-1].mean:.2f}.")  # fmt: skip
+describe(
+    fig,
+    "The variance of the average over a position's variance rises in a straight line, "
+    f"the law, from {points[0].mean:.4f} to {points[-1].mean:.2f}.",
+)
 plt.show()
 
 # %%
@@ -194,7 +200,7 @@ np.testing.assert_allclose([start["total"], start["law"]], 1, rtol=1e-9)
 n_eff = estimate(start["n_eff"])
 print(f"untrained: n_eff = {n_eff}")
 names = {"total": "z.var() / (V_feat + offsets)", "law": "Var(GAP) / (σ²/n_eff)"}
-Comparisons(
+show(
     Comparison(law, 1.0, start[name], 4, tolerance=1e-9, reason="rounding", kind="identity")
     for name, law in names.items()
 )
@@ -224,8 +230,16 @@ for key in product(CASES, HEADS, SEEDS):
         course.setdefault(key, []).append(feature_variances(z).per_feature)
 
     nets[key] = build(seed, head=head, batch_norm=batch_norm)
-    train(nets[key], splits[seed], epochs=epochs, lr=lr, batch_size=BATCH,
-          schedule="one_cycle", seed=seed, on_epoch=follow)  # fmt: skip
+    train(
+        nets[key],
+        splits[seed],
+        epochs=epochs,
+        lr=lr,
+        batch_size=BATCH,
+        schedule="one_cycle",
+        seed=seed,
+        on_epoch=follow,
+    )
 
 # %%
 # *Guess before you look: after training, is GAP's variance smaller than Flatten's, equal, or
@@ -260,10 +274,14 @@ def factor(samples):
 WHEN = ("untrained", *CASES)
 ratios = {when: factor(np.divide(end[when, "gap"], end[when, "flatten"])) for when in WHEN}
 told = {when: "{:.2g} ({:.2g} to {:.2g})".format(*ratios[when]) for when in WHEN}
-rows = {(name, head): [estimate(scale * np.array(kept[when, head])).format()
-                       if (when, head) in kept else "-" for when in WHEN]
-        for name, kept, scale in (("V", end, 1000), ("n_eff", effective, 1), ("right", right, 1))
-        for head in HEADS}  # fmt: skip
+rows = {
+    (name, head): [
+        estimate(scale * np.array(kept[when, head])).format() if (when, head) in kept else "-"
+        for when in WHEN
+    ]
+    for name, kept, scale in (("V", end, 1000), ("n_eff", effective, 1), ("right", right, 1))
+    for head in HEADS
+}
 rows["ratio", ""] = [f"{ratios[when][0]:.2g}" for when in WHEN]
 rows["", "interval"] = ["{1:.2g} to {2:.2g}".format(*ratios[when]) for when in WHEN]
 for (name, head), row in {("", ""): WHEN, **rows}.items():
@@ -275,11 +293,14 @@ for case in CASES:
 # %%
 # The answer in one sentence, written by this run:
 
-Answer(
-    f"Before training GAP's variance is Flatten's divided by {n_eff.format()}; after training it is"
-    f" {told['plain']} times Flatten's without BatchNorm, {told['BatchNorm']} times with it "
-    f"({len(SEEDS)} seeds).",
-    variant=4,
+show(
+    Answer(
+        f"Before training GAP's variance is Flatten's divided by {n_eff.format()}; after "
+        "training it is"
+        f" {told['plain']} times Flatten's without BatchNorm, {told['BatchNorm']} times with it "
+        f"({len(SEEDS)} seeds).",
+        variant=4,
+    )
 )
 
 # %%
@@ -299,8 +320,11 @@ for (ax, case), head in product(zip(axes, CASES, strict=True), HEADS):
 axes[0].set_ylabel("variance of a feature over images")
 a, b, c = (f"{ratios[when][0]:.2g}" for when in WHEN)
 fig.suptitle(f"GAP's variance over Flatten's: {a} before, then {b} or {c}")
-describe(fig, "Variance of a feature over images against the epoch, rising. GAP over Flatten: "
-         f"{a} untrained, {b} plain, {c} with BatchNorm.")  # fmt: skip
+describe(
+    fig,
+    "Variance of a feature over images against the epoch, rising. GAP over Flatten: "
+    f"{a} untrained, {b} plain, {c} with BatchNorm.",
+)
 plt.show()
 
 # %%

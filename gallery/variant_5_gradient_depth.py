@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from seminar.conditions import check
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
+from seminar.evidence import Answer, Comparison, estimate, ratio_of_means, seeds, show
 from seminar.layers import layer_table
 from seminar.plotting import COLORS, describe, use_style
 from seminar.probes import weight_gradients
@@ -66,8 +66,11 @@ fig, ax = plt.subplots(figsize=(6.4, 3.6))
 ax.semilogy(range(1, 25), curve, "o-", color=COLORS["vermilion"])
 ax.set(xlabel="layer (1 is next to the input)", ylabel="norm of the weight gradient")
 ax.set_title(f"{np.log10(curve[-1] / curve[0]):.1f} powers of ten between first and last layer")
-describe(fig, f"Norm of the weight gradient over 24 layers, one backward pass. It falls almost "
-         f"steadily from {curve[-1]:.1e} in layer 24 to {curve[0]:.1e} in layer 1.")  # fmt: skip
+describe(
+    fig,
+    f"Norm of the weight gradient over 24 layers, one backward pass. It falls almost "
+    f"steadily from {curve[-1]:.1e} in layer 24 to {curve[0]:.1e} in layer 1.",
+)
 plt.show()
 
 # %%
@@ -135,13 +138,20 @@ print("gain x gradient = the twin's gradient, in every layer")
 
 FEW_SEEDS = seeds(full=40, quick=8)
 identities = [
-    Comparison(f"weight times gradient, {b} biases, {loss} loss", 0.0,
-               [identity_gap(build(s, first_gain=gain), s, loss=loss) for s in FEW_SEEDS],
-               variant=5, tolerance=1e-5, reason="rounding of float32", kind="identity")
-    for b, gain in (("no", 3.0), ("default", None)) for loss in ("noise", "MSE")
-]  # fmt: skip
+    Comparison(
+        f"weight times gradient, {b} biases, {loss} loss",
+        0.0,
+        [identity_gap(build(s, first_gain=gain), s, loss=loss) for s in FEW_SEEDS],
+        variant=5,
+        tolerance=1e-5,
+        reason="rounding of float32",
+        kind="identity",
+    )
+    for b, gain in (("no", 3.0), ("default", None))
+    for loss in ("noise", "MSE")
+]
 assert all(row.holds for row in identities)
-Comparisons(identities)
+show(identities)
 
 # %%
 # Predict
@@ -220,7 +230,7 @@ def compare(title, law, found):
     return Comparison(title, law[0] / law[-1], measured, variant=5)
 
 
-Comparisons([compare(f"first/last, {name}", laws[name], squares[name]) for name in CASES])
+show([compare(f"first/last, {name}", laws[name], squares[name]) for name in CASES])
 
 # %%
 # Every layer: lines are the law, points the measurement; below, the one divided by the other.
@@ -234,16 +244,20 @@ for k, (name, (color, marker)) in enumerate(zip(CASES, looks, strict=True)):
     bars = np.array([(p.mean, p.half_width) for p in points]).T
     ax.plot(range(1, 7), laws[name], "-", color=COLORS["law"], linewidth=1.5)
     for axis, x, unit in ((ax, 0, 1), (strip, 0.12 * k - 0.18, laws[name])):
-        axis.errorbar(x + np.arange(1, 7), *bars / unit, fmt=marker, color=COLORS[color],
-                      label=name)  # fmt: skip
+        axis.errorbar(
+            x + np.arange(1, 7), *bars / unit, fmt=marker, color=COLORS[color], label=name
+        )
 strip.axhline(1, color=COLORS["law"], linewidth=1.5)
 strip.set(xlabel="layer", ylabel="measured / law")
 ax.set(ylabel="norm of the weight gradient", yscale="log")
 fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 ax.set_title(f"The law lies in {hits} of {len(CASES) * 6} intervals")
-describe(fig, "Weight gradients of four networks by layer, law and measurement. Ours rises from "
-         f"{laws['our network'][0]:.2f} to {laws['our network'][-1]:.1f}; reversed gains turn the "
-         "order round; PyTorch's default is smaller and rises toward the output.")  # fmt: skip
+describe(
+    fig,
+    "Weight gradients of four networks by layer, law and measurement. Ours rises from "
+    f"{laws['our network'][0]:.2f} to {laws['our network'][-1]:.1f}; reversed gains turn the "
+    "order round; PyTorch's default is smaller and rises toward the output.",
+)
 plt.show()
 
 # %%
@@ -254,8 +268,11 @@ plt.show()
 # Take the deep network again and change one thing at a time: no biases, or biases with He's larger
 # weights. Layer 1, with its other :math:`n`, is left out.
 
-DEEP = {"default": {"first_gain": None}, "no biases": {"first_gain": None, "bias": False},
-        "He's weights, biases": {"first_gain": 1.0, "bias": True}}  # fmt: skip
+DEEP = {
+    "default": {"first_gain": None},
+    "no biases": {"first_gain": None, "bias": False},
+    "He's weights, biases": {"first_gain": 1.0, "bias": True},
+}
 rows, outputs = [], []
 for k, (name, case) in enumerate(DEEP.items(), 4):
     chosen = [1000 * k + s for s in DEEP_SEEDS]
@@ -266,7 +283,7 @@ for k, (name, case) in enumerate(DEEP.items(), 4):
     outputs.append(compare(f"activation gradient, 2 / 24, {name}", levels, squared))
     late = (law.weights[19] / law.weights[9]) ** 0.1
     print(f"{name:20}  law, layers 10 to 20: {late:.2f} per layer")
-Comparisons(rows + outputs)
+show(rows + outputs)
 
 # %%
 # Small weights shrink signal and gradient alike: PyTorch's have :math:`\sigma = 1/\sqrt{3n}`, so
@@ -284,9 +301,14 @@ Comparisons(rows + outputs)
 
 vanish, flat = (f"{r.estimate.format()} (predicted {r.format_predicted()})" for r in rows[:2])
 both = " and ".join(row.estimate.format() for row in outputs[:2])
-Answer(f"Not from depth alone. The weight gradient of layer 2, divided by that of layer 24, is "
-       f"{vanish} in PyTorch's default network and {flat} in the same network without biases. "
-       f"The gradients at the layers' outputs fall in both, to {both}.", variant=5)  # fmt: skip
+show(
+    Answer(
+        f"Not from depth alone. The weight gradient of layer 2, divided by that of layer 24, is "
+        f"{vanish} in PyTorch's default network and {flat} in the same network without biases. "
+        f"The gradients at the layers' outputs fall in both, to {both}.",
+        variant=5,
+    )
+)
 
 # %%
 # What breaks the law: another loss
@@ -296,9 +318,11 @@ Answer(f"Not from depth alone. The weight gradient of layer 2, divided by that o
 
 for name in ("our network", "PyTorch's default"):
     found = weight_squares(CASES[name], DEEP_SEEDS, loss="MSE")
-    row = compare(name, laws[name], found)
-    verdict = "inside the interval" if row.holds else "outside the law's assumption"
-    print(f"{name}: {row.estimate.format()}, law {row.format_predicted()},\n  {verdict}")
+    point = estimate(ratio_of_means(found[:, 0], found[:, -1], power=0.5))
+    law = laws[name][0] / laws[name][-1]
+    inside = point.low <= law <= point.high
+    verdict = "inside the interval" if inside else "outside the law's assumption"
+    print(f"{name}: {point.format()}, law {law:.4g},\n  {verdict}")
 
 # %%
 # Our network's first gradient is the smaller one under both losses. Why the MSE differs, and what
@@ -349,10 +373,14 @@ check(VARIANT, mine)
 # 1. The ratio is :math:`\sqrt{27/576}/g^2`, so :math:`g = (27/576)^{1/4}`.
 # 2. What is common to all layers cancels: :math:`\sqrt{27/576}` remains, as with He's weights.
 
-found = weight_squares({"first_gain": (27 / 576) ** 0.25}, FEW_SEEDS)
-print(compare("1. first/last", [1, 1], found))
-found = weight_squares({"first_gain": None, "bias": False}, FEW_SEEDS)
-print(compare("2. first/last", [27**0.5, 576**0.5], found))
+equal = weight_squares({"first_gain": (27 / 576) ** 0.25}, FEW_SEEDS)
+bare = weight_squares({"first_gain": None, "bias": False}, FEW_SEEDS)
+show(
+    [
+        compare("exercise 1: first/last", [1, 1], equal),
+        compare("exercise 2: first/last", [27**0.5, 576**0.5], bare),
+    ]
+)
 
 # %%
 # References

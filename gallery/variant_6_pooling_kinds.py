@@ -29,7 +29,7 @@ from scipy.stats import norm
 
 from seminar.conditions import check
 from seminar.data import PHOTO_CREDIT, photo_patches
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, seeds
+from seminar.evidence import Answer, Comparison, estimate, seeds, show
 from seminar.layers import layer_table
 from seminar.plotting import COLORS, describe, direct_label, feature_maps, use_style
 from seminar.variants.pooling_kinds import VARIANT, build, predict_average, predict_max
@@ -84,15 +84,24 @@ if not bool((pooled.mean((2, 3)) >= gap[..., 0, 0]).all()):
     raise RuntimeError("MaxPool lowered the mean of a map")
 swapped = F.max_pool2d(noise.relu(), 2) - pooled.relu()
 two_steps = F.adaptive_avg_pool2d(F.avg_pool2d(noise, 2), 1) - gap
-exact = Comparisons(
-    Comparison(f"{name}: largest difference, by map", 0, gap_.abs().amax((0, 2, 3)).numpy(), 6,
-               kind="identity", tolerance=1e-6, reason="float32 rounding")
-    for name, gap_ in {"MaxPool of ReLU, ReLU of MaxPool": swapped,
-                             "GAP of AvgPool, GAP": two_steps}.items()
-)  # fmt: skip
+exact = [
+    Comparison(
+        f"{name}: largest difference, by map",
+        0,
+        gap_.abs().amax((0, 2, 3)).numpy(),
+        6,
+        kind="identity",
+        tolerance=1e-6,
+        reason="float32 rounding",
+    )
+    for name, gap_ in {
+        "MaxPool of ReLU, ReLU of MaxPool": swapped,
+        "GAP of AvgPool, GAP": two_steps,
+    }.items()
+]
 if not all(row.holds for row in exact):
     raise RuntimeError("an exact statement about pooling is broken")
-exact
+show(exact)
 
 # %%
 # Predict
@@ -167,7 +176,7 @@ law = {
     "ReLU, then MaxPool 2x2: mean": predict_max(4, relu=True).mean,
     "ReLU, then GAP: mean": predict_average(n, relu=True).mean,
 }
-Comparisons(Comparison(name, law[name], row, 6) for name, row in zip(law, measured, strict=True))
+show(Comparison(name, law[name], row, 6) for name, row in zip(law, measured, strict=True))
 
 # %%
 # A law *holds* if it lies inside the 95 % interval of the mean over seeds, which misses even an
@@ -264,18 +273,22 @@ for name, values in means.items():
     print(f"{name:5}  MaxPool {peak}, GAP {level}")
 factor, name = predict_feature_means().ratio, "F on noise: mean of MaxPool over GAP"
 reason = "the first layer's padding and the correlations of single filters are left out"
-Comparison(name, factor, ratio["noise"], 6, tolerance=0.02, reason=reason)
+show(Comparison(name, factor, ratio["noise"], 6, tolerance=0.02, reason=reason))
 
 # %%
 # The answer of this page:
 
 lift, noisy, photo = estimate(measured[0]), *(value.format() for value in ratio.values())
-Answer(
-    f"On white noise MaxPool lifts the mean by {lift.mean:.4f} ± {lift.half_width:.4f} standard "
-    f"deviations (law: {predict_max(4).mean:.4f}) and GAP keeps it; on a network's maps MaxPool "
-    f"multiplies the mean by {noisy} for noise (law: {factor:.2f}) and by {photo} for "
-    "photographs, whose neighbours are alike and whose numbers are not normal.",
-    6,
+show(
+    Answer(
+        f"On white noise MaxPool lifts the mean by {lift.mean:.4f} ± {lift.half_width:.4f} "
+        "standard "
+        f"deviations (law: {predict_max(4).mean:.4f}) and GAP keeps it; on a network's maps "
+        "MaxPool "
+        f"multiplies the mean by {noisy} for noise (law: {factor:.2f}) and by {photo} for "
+        "photographs, whose neighbours are alike and whose numbers are not normal.",
+        6,
+    )
 )
 
 # %%

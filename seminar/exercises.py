@@ -91,6 +91,11 @@ class Exercise:
         """Names of the functions that a student's file defines, one per network."""
         return tuple(f"build_{head}" for head in self.heads) or ("build",)
 
+    @property
+    def solution(self) -> str:
+        """Code of a network that meets every clause: ``solution.py`` in the room."""
+        return (_ROOMS / self.slug / "solution.py").read_text(encoding="utf-8")
+
     def clause(self, identity: str) -> Clause:
         """Return a clause by its id."""
         (clause,) = (clause for clause in self.clauses if clause.id == identity)
@@ -122,8 +127,8 @@ class Exercise:
         return self._with_clauses(self.starter)
 
     def solution_file(self) -> str:
-        """Return a file that meets every clause: one of many (``solution.py`` in its room)."""
-        return self._with_clauses((_ROOMS / self.slug / "solution.py").read_text(encoding="utf-8"))
+        """Return a file that meets every clause: one of many."""
+        return self._with_clauses(self.solution)
 
     def report_file(self) -> str:
         """Return the template of the report, in Markdown."""

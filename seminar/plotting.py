@@ -133,7 +133,7 @@ def predicted_and_measured(
     predicted: npt.ArrayLike,
     estimates: Sequence[Estimate],
     *,
-    label: str = "measured, 95 % interval",
+    label: str = "",
     law: str = "law",
     color: str = _BLUE,
     law_positions: npt.ArrayLike | None = None,
@@ -145,7 +145,7 @@ def predicted_and_measured(
         positions: Where the measurements stand, shape ``(points,)``.
         predicted: What the law says at ``law_positions``.
         estimates: One estimate a position.
-        label: Name of the points in the legend.
+        label: Name of the points in the legend; "measured" and the intervals' level if empty.
         law: Name of the line in the legend.
         color: Colour of the points.
         law_positions: Where the law was computed; ``positions`` if None.
@@ -162,6 +162,7 @@ def predicted_and_measured(
             f"predicted {expected.shape} as many as law_positions {line.shape}; "
             "pass law_positions for a law on a finer grid"
         )
+    label = label or f"measured, {estimates[0].level_text} interval"
     means = np.array([one.mean for one in estimates])
     reach = np.array([(one.mean - one.low, one.high - one.mean) for one in estimates]).T
     ax.plot(line, expected, color=_INK, linestyle="-", linewidth=1.5, label=law, zorder=2)

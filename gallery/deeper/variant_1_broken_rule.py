@@ -45,7 +45,7 @@ from torch import nn
 
 from seminar.conditions import check
 from seminar.data import photo_patches
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
+from seminar.evidence import Answer, Comparison, estimate, ratio_of_means, seeds, show
 from seminar.initialization import fan_in, seeded, set_exact_variance_
 from seminar.plotting import COLORS, describe, direct_label, predicted_and_measured, use_style
 from seminar.variants.weight_variance import VARIANT, build, predict_gap, predict_scale
@@ -133,11 +133,15 @@ def factor(pairs):
 
 
 names = {2: "He's weights", 1 / 3: "PyTorch's weights"}
-Comparisons(
-    Comparison(f"factor, {names[weights]}, bias gain {biases:.3g}",
-               predicted_factor(weights, biases), factor(pairs[weights, biases]), 1)
+show(
+    Comparison(
+        f"factor, {names[weights]}, bias gain {biases:.3g}",
+        predicted_factor(weights, biases),
+        factor(pairs[weights, biases]),
+        1,
+    )
     for weights, biases in cases
-)  # fmt: skip
+)
 
 # %%
 # The last row is the default network. The two sizes of weights behave differently:
@@ -156,12 +160,20 @@ ax.text(4e-4, 1.43, "no bias: root of 2")
 ax.text(2, 1.31, "He's weights")
 ax.text(5e-4, 1.12, "PyTorch's weights")
 ax.axhline(math.sqrt(2), color="black", linestyle=":", linewidth=1)
-ax.set(xscale="log", xlabel="bias variance times fan_in", ylabel="factor", ylim=(0.98, 1.47),
-       title=f"Biases hide the factor: {own.mean:.3f} with PyTorch's defaults")  # fmt: skip
+ax.set(
+    xscale="log",
+    xlabel="bias variance times fan_in",
+    ylabel="factor",
+    ylim=(0.98, 1.47),
+    title=f"Biases hide the factor: {own.mean:.3f} with PyTorch's defaults",
+)
 large = estimate(factor(pairs[2, 64])).mean
-describe(fig, f"With He's weights the factor falls to {large:.3f} at the largest biases; with "
-         f"PyTorch's weights it falls to {own.mean:.3f} at the default biases. "
-         "All points lie on the predicted lines.")  # fmt: skip
+describe(
+    fig,
+    f"With He's weights the factor falls to {large:.3f} at the largest biases; with "
+    f"PyTorch's weights it falls to {own.mean:.3f} at the default biases. "
+    "All points lie on the predicted lines.",
+)
 plt.show()
 
 # %%
@@ -218,8 +230,11 @@ def norm_factor(plain, place, mode):
 
 modes, places = ("training", "evaluation", "collected"), range(1, 6)
 plain = [build(seed, variance_ratio=1.0) for seed in seeds(20, 2)]
-factors = {(place, mode): [norm_factor(net, place, mode) for net in plain]
-           for mode in modes for place in places}  # fmt: skip
+factors = {
+    (place, mode): [norm_factor(net, place, mode) for net in plain]
+    for mode in modes
+    for place in places
+}
 
 # %%
 # Where the factor passes, this is an identity. Where it cancels, it does so but for a little:
@@ -233,12 +248,19 @@ def expected(place, mode):
     return 1.0 if place >= 3 and mode != "evaluation" else predict_scale(2)
 
 
-Comparisons(
-    Comparison(f"{mode}, BatchNorm after layer {place}", expected(place, mode),
-               factors[place, mode], 1, "", 1e-3, eps,
-               "prediction" if expected(place, mode) == 1 else "identity")
+show(
+    Comparison(
+        f"{mode}, BatchNorm after layer {place}",
+        expected(place, mode),
+        factors[place, mode],
+        1,
+        "",
+        1e-3,
+        eps,
+        "prediction" if expected(place, mode) == 1 else "identity",
+    )
     for mode, place in [("training", 2), ("training", 3), ("evaluation", 3), ("collected", 3)]
-)  # fmt: skip
+)
 
 # %%
 # All places and modes in one picture:
@@ -252,14 +274,22 @@ for level, name in ((1, "cancelled"), (math.sqrt(2), "passed on")):
     ax.axhline(level, color="black", linestyle=":", linewidth=1)
     ax.text(5.45, level + 0.02, name, ha="right")
 ax.legend(loc="center left")
-ax.set(xlabel="BatchNorm after layer", ylabel="factor after GAP", ylim=(0.9, 1.55),
-       xticks=range(1, 6), xlim=(0.5, 5.5),
-       title="BatchNorm cancels what its own statistics have seen")  # fmt: skip
+ax.set(
+    xlabel="BatchNorm after layer",
+    ylabel="factor after GAP",
+    ylim=(0.9, 1.55),
+    xticks=range(1, 6),
+    xlim=(0.5, 5.5),
+    title="BatchNorm cancels what its own statistics have seen",
+)
 early, late = (np.mean(factors[place, "training"]) for place in (1, 5))
 fresh = np.mean(factors[5, "evaluation"])
-describe(fig, f"In training mode the factor is {early:.3f} with BatchNorm after layers 1 or 2 and "
-         f"{late:.3f} after layers 3 to 5. In fresh evaluation mode it is {fresh:.3f} everywhere; "
-         "with collected statistics it follows training.")  # fmt: skip
+describe(
+    fig,
+    f"In training mode the factor is {early:.3f} with BatchNorm after layers 1 or 2 and "
+    f"{late:.3f} after layers 3 to 5. In fresh evaluation mode it is {fresh:.3f} everywhere; "
+    "with collected statistics it follows training.",
+)
 plt.show()
 
 # %%
@@ -308,11 +338,15 @@ print(f"largest activation: {before.max():.4f} and {after.max():.4f}")
 #
 # The answer in one sentence:
 
-Answer(
-    f"Biases hide the factor (PyTorch's defaults: {own.mean:.3f} ± {own.half_width:.3f}, predicted "
-    f"{predicted_factor(1 / 3, 1 / 3):.3f}), BatchNorm cancels it where its own statistics have "
-    "seen it, and unequal fan_in is repaired by one common variance.",
-    variant=1,
+show(
+    Answer(
+        f"Biases hide the factor (PyTorch's defaults: {own.mean:.3f} ± {own.half_width:.3f}, "
+        "predicted "
+        f"{predicted_factor(1 / 3, 1 / 3):.3f}), BatchNorm cancels it where its own statistics "
+        "have "
+        "seen it, and unequal fan_in is repaired by one common variance.",
+        variant=1,
+    )
 )
 
 # %%

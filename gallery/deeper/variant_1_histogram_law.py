@@ -38,7 +38,7 @@ from scipy import stats
 from torch import nn
 
 from seminar.data import photo_patches
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
+from seminar.evidence import Answer, Comparison, estimate, ratio_of_means, seeds, show
 from seminar.kernels import convolved_moments, input_moments, relu_moments
 from seminar.plotting import COLORS, describe, predicted_and_measured, use_style
 from seminar.variants.weight_variance import (
@@ -103,13 +103,21 @@ kernel = [
 
 fig, ax = plt.subplots(figsize=(6.4, 3.6))
 points = [estimate(samples[angle]) for angle in degrees]
-predicted_and_measured(ax, degrees, kernel, points, law="arc-cosine kernel",
-                       law_positions=np.degrees(fine))  # fmt: skip
-ax.set(xlabel="angle (degrees)", ylabel="average product", xticks=degrees,
-       title=f"Independent numbers: average product {points[3].mean:.3f}, not 0")  # fmt: skip
-describe(fig, f"The average product falls from {points[0].mean:.3f} at 0 degrees to "
-         f"{points[3].mean:.3f} at 90 and {points[-1].mean:.3f} at 180; the points lie on the "
-         "predicted line.")  # fmt: skip
+predicted_and_measured(
+    ax, degrees, kernel, points, law="arc-cosine kernel", law_positions=np.degrees(fine)
+)
+ax.set(
+    xlabel="angle (degrees)",
+    ylabel="average product",
+    xticks=degrees,
+    title=f"Independent numbers: average product {points[3].mean:.3f}, not 0",
+)
+describe(
+    fig,
+    f"The average product falls from {points[0].mean:.3f} at 0 degrees to "
+    f"{points[3].mean:.3f} at 90 and {points[-1].mean:.3f} at 180; the points lie on the "
+    "predicted line.",
+)
 plt.show()
 
 # %%
@@ -201,7 +209,7 @@ def compared(name, quantity, predicted, measured, share=tolerance):
     return Comparison(f"{quantity}, {name}", predicted, measured, 1, "", share * predicted, reason)
 
 
-gap_table = Comparisons(
+gap_table = [
     row
     for name, law in laws.items()
     for row in (
@@ -209,7 +217,7 @@ gap_table = Comparisons(
         compared(name, "standard deviation", law.std, runs[name].std(1)),
         compared(name, "share of zeros", (drawn[name] == 0).mean(), (runs[name] == 0).mean(1), 0.0),
     )
-)
+]
 
 # %%
 # As a law of very many channels it is expected to be a little high, even outside the interval:
@@ -218,7 +226,7 @@ for row in gap_table[::3]:
     above = 100 * (row.predicted - row.estimate.mean) / row.predicted
     interval = 100 * row.estimate.half_width / row.predicted
     print(f"{row.law}: the law is {above:.1f} % high, interval ± {interval:.1f} %")
-gap_table
+show(gap_table)
 
 # %%
 # The shape depends on the input: the more alike the positions of the last map are, the less their
@@ -234,12 +242,19 @@ for name, style, color in (("photograph", "-", "blue"), ("noise", "--", "vermili
     ax.plot((edges[1:] + edges[:-1]) / 2, height, style, color=color, label=f"{name}, law")
 ax.legend()
 first = {name: float((runs[name] < edges[1] * laws[name].mean).mean()) for name in inputs}
-ax.set(xlabel="activation after GAP / predicted mean", ylabel="density", xlim=(0, 5),
-       title=f"Nearly silent channels: photograph {first['photograph']:.0%}, "
-       f"noise {first['noise']:.0%}")  # fmt: skip
-describe(fig, "Two filled histograms with the predicted line on each. "
-         f"The photograph has {first['photograph']:.1%} of its channels in the first bin, "
-         f"noise {first['noise']:.1%}.")  # fmt: skip
+ax.set(
+    xlabel="activation after GAP / predicted mean",
+    ylabel="density",
+    xlim=(0, 5),
+    title=f"Nearly silent channels: photograph {first['photograph']:.0%}, "
+    f"noise {first['noise']:.0%}",
+)
+describe(
+    fig,
+    "Two filled histograms with the predicted line on each. "
+    f"The photograph has {first['photograph']:.1%} of its channels in the first bin, "
+    f"noise {first['noise']:.1%}.",
+)
 plt.show()
 
 # %%
@@ -293,12 +308,26 @@ for name, spread in spreads.items():
     share = predict_wrong_share(spread, 2)
     more = predict_wrong_share(spread * (1 + room), 2) - share
     rows += [
-        Comparison(f"spread of ln(mean), {name}", spread, spread_per_seed(logs[name]), 1, "",
-                   room * spread, "a first-order law"),
-        Comparison(f"share of wrong signs, {name}", 100 * share, 100 * (gaps[name] < 0), 1, "%",
-                   100 * more, "a first-order law"),
-    ]  # fmt: skip
-Comparisons(rows)
+        Comparison(
+            f"spread of ln(mean), {name}",
+            spread,
+            spread_per_seed(logs[name]),
+            1,
+            "",
+            room * spread,
+            "a first-order law",
+        ),
+        Comparison(
+            f"share of wrong signs, {name}",
+            100 * share,
+            100 * (gaps[name] < 0),
+            1,
+            "%",
+            100 * more,
+            "a first-order law",
+        ),
+    ]
+show(rows)
 
 # %%
 # The photograph misleads more often than noise does, because its maps are alike at all positions:
@@ -316,11 +345,17 @@ ax.axvline(math.sqrt(2), color=COLORS["doubled"], linewidth=3, label="all paired
 ax.axvline(1, color="black", linestyle=":", label="no effect")
 ax.legend()
 wrong = estimate(gaps["photograph"] < 0)
-ax.set(xlabel="mean of doubled / mean of base, unpaired", ylabel="density",
-       title=f"{wrong.mean:.0%} of the unpaired comparisons have the wrong sign")  # fmt: skip
-describe(fig, f"Unpaired ratios run from {ratios.min():.2f} to {ratios.max():.2f} and follow the "
-         f"predicted curve; {wrong.mean:.1%} lie below one. "
-         "All paired ratios are the root of 2.")  # fmt: skip
+ax.set(
+    xlabel="mean of doubled / mean of base, unpaired",
+    ylabel="density",
+    title=f"{wrong.mean:.0%} of the unpaired comparisons have the wrong sign",
+)
+describe(
+    fig,
+    f"Unpaired ratios run from {ratios.min():.2f} to {ratios.max():.2f} and follow the "
+    f"predicted curve; {wrong.mean:.1%} lie below one. "
+    "All paired ratios are the root of 2.",
+)
 plt.show()
 
 # %%
@@ -341,12 +376,15 @@ for name, values in (("kaiming_normal_", logs["photograph"]), ("standardized", n
 # %%
 # The answer in one sentence:
 
-Answer(
-    f"The photograph alone predicts a mean activation of {laws['photograph'].mean:.3f} (measured "
-    f"{runs['photograph'].mean():.3f}) and that "
-    f"{predict_wrong_share(spreads['photograph'], 2):.0%} of unpaired comparisons mislead "
-    f"(measured {wrong.mean:.0%}).",
-    variant=1,
+show(
+    Answer(
+        f"The photograph alone predicts a mean activation of {laws['photograph'].mean:.3f} "
+        "(measured "
+        f"{runs['photograph'].mean():.3f}) and that "
+        f"{predict_wrong_share(spreads['photograph'], 2):.0%} of unpaired comparisons mislead "
+        f"(measured {wrong.mean:.0%}).",
+        variant=1,
+    )
 )
 
 # %%

@@ -32,7 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
+from seminar.evidence import Answer, Comparison, estimate, ratio_of_means, seeds, show
 from seminar.initialization import seeded
 from seminar.plotting import COLORS, describe, feature_maps, use_style
 from seminar.variants.spatial_size import (
@@ -62,7 +62,7 @@ def noise(seed, count=4):
 with torch.no_grad():
     rings = (build(seed, padding=1)(noise(seed))[..., ring] for seed in SEEDS)
     active = [100 * (activations > 0).double().mean() for activations in rings]
-Comparisons([Comparison("active units in the ring", 50, active, variant=2, unit="%")])
+show([Comparison("active units in the ring", 50, active, variant=2, unit="%")])
 
 # %%
 # Zeros make the activations smaller, not rarer.
@@ -129,11 +129,17 @@ for n, root in profile.items():
         "whole map": (root.mean() ** 2, folded[:, n - 1].mean((1, 2))),
     }
     for spot, (law, values) in spots.items():
-        rows.append(Comparison(f"{spot} / middle, {n} padded", law,
-                               ratio_of_means(values, centre[:, n - 1]), variant=2,
-                               tolerance=0.001 * (n - 1),
-                               reason="64 channels are not very wide"))  # fmt: skip
-Comparisons(rows)
+        rows.append(
+            Comparison(
+                f"{spot} / middle, {n} padded",
+                law,
+                ratio_of_means(values, centre[:, n - 1]),
+                variant=2,
+                tolerance=0.001 * (n - 1),
+                reason="64 channels are not very wide",
+            )
+        )
+show(rows)
 
 # %%
 # How far does the border reach inwards? Each layer adds one position.
@@ -142,16 +148,26 @@ fig, ax = plt.subplots(figsize=(6.4, 4.2))
 for n, marker in zip(profile, "osD", strict=True):
     found = [estimate(ratio_of_means(edges[:, n - 1, d], centre[:, n - 1])) for d in range(6)]
     (line,) = ax.plot(range(6), profile[n][:6], color=COLORS["law"], linestyle="-", linewidth=1.5)
-    ax.errorbar(range(6), [e.mean for e in found], [e.half_width for e in found],
-                fmt=marker, color=COLORS["padding=1"], label=f"measured, {n} padded")  # fmt: skip
+    ax.errorbar(
+        range(6),
+        [e.mean for e in found],
+        [e.half_width for e in found],
+        fmt=marker,
+        color=COLORS["padding=1"],
+        label=f"measured, {n} padded",
+    )
 line.set_label("law")
 ax.legend(loc="lower right")
 ax.set(xlabel="distance from the border, px", ylabel="mean activation / that in the middle")
 at_border = ", ".join(f"{row.estimate.mean:.2f}" for row in rows[::3])
 ax.set_title(f"Measured at the border: {at_border} of the middle's mean")
-describe(fig, "Mean activation over the distance from the border: the points lie on the law. At "
-         "the border the law says " + ", ".join(f"{r[0]:.2f} after {n}" for n, r in profile.items())
-         + " padded layers, relative to the middle; from distance 3 on all are 1.")  # fmt: skip
+describe(
+    fig,
+    "Mean activation over the distance from the border: the points lie on the law. At "
+    "the border the law says "
+    + ", ".join(f"{r[0]:.2f} after {n}" for n, r in profile.items())
+    + " padded layers, relative to the middle; from distance 3 on all are 1.",
+)
 plt.show()
 
 # %%
@@ -174,10 +190,16 @@ def pad_two(seed):
 
 plain, padded = np.array([pad_two(seed) for seed in SEEDS]).T
 law = 100 * (predict_map_factor(20, layers=2) - 1)
-two = Comparison("change of the mean, two layers padded", law,
-                 100 * (ratio_of_means(padded, plain) - 1), variant=2, unit="%",
-                 tolerance=0.1, reason="32 channels are not very wide")  # fmt: skip
-Comparisons([two])
+two = Comparison(
+    "change of the mean, two layers padded",
+    law,
+    100 * (ratio_of_means(padded, plain) - 1),
+    variant=2,
+    unit="%",
+    tolerance=0.1,
+    reason="32 channels are not very wide",
+)
+show([two])
 
 # %%
 # Backward: how often is a pixel used?
@@ -232,9 +254,12 @@ shown = [100 * paths[name] / paths[name].max() for name in ("no padding", "all p
 feature_maps(axes, shown, titles=["no padding", "all padded"], label="paths, % of the maximum")
 unused = int((paths["all padded"] == 0).sum())
 fig.suptitle(f"All padded: {unused} of {64 * 64} pixels have no path")
-describe(fig, "Number of paths from each pixel of a 64 by 64 image to the output. In both cases it "
-         "falls towards the border; without padding it falls lower. With all padded it is zero for "
-         f"{unused} pixels along the lower and right border.")  # fmt: skip
+describe(
+    fig,
+    "Number of paths from each pixel of a 64 by 64 image to the output. In both cases it "
+    "falls towards the border; without padding it falls lower. With all padded it is zero for "
+    f"{unused} pixels along the lower and right border.",
+)
 plt.show()
 
 # %%
@@ -267,45 +292,79 @@ squares = {p: np.stack([squared_gradient(seed, p) for seed in GRADIENT_SEEDS]) f
 # %%
 # Rings at four distances from the border, against the pixels at least 16 from it:
 
-middle, gradients = depth >= 16, {}
+middle, laws, samples = depth >= 16, {}, {}
 for p, name in enumerate(("no padding", "last one padded")):
     per_ring = {d: squares[p][:, depth == d].mean(1) for d in range(17)}
     inside = squares[p][:, middle].mean(1)
     for d in range(0, 17, 2):
-        law = float(paths[name][depth == d].double().mean() / paths[name][middle].double().mean())
-        gradients[p, d] = Comparison(f"ring {d}, {name}", law, ratio_of_means(per_ring[d], inside),
-                                     variant=2, tolerance=0.03 * law,
-                                     reason="gates depend on the weights")  # fmt: skip
-Comparisons(gradients[p, d] for p in (0, 1) for d in (0, 4, 8, 12))
+        counted = paths[name].double()
+        laws[p, d] = float(counted[depth == d].mean() / counted[middle].mean())
+        samples[p, d] = ratio_of_means(per_ring[d], inside)
+gradients = {
+    (p, d): Comparison(
+        f"ring {d}, {name}",
+        laws[p, d],
+        samples[p, d],
+        variant=2,
+        tolerance=0.03 * laws[p, d],
+        reason="gates depend on the weights",
+    )
+    for p, name in enumerate(("no padding", "last one padded"))
+    for d in (0, 4, 8, 12)
+}
+show(gradients.values())
 
 # %%
 # On a logarithmic scale, so that the border can be seen:
 
 fig, ax = plt.subplots(figsize=(6.4, 4.2))
 for p, style in enumerate(("-", "--")):
-    mine = [(d, c) for (q, d), c in gradients.items() if q == p]
-    ax.plot(*zip(*((d, c.predicted) for d, c in mine), strict=True), style, color=COLORS["law"],
-            linewidth=1.5, label=f"law, padding={p}")  # fmt: skip
-    ax.errorbar([d for d, _ in mine], [c.estimate.mean for _, c in mine],
-                [c.estimate.half_width for _, c in mine], fmt="os"[p],
-                color=COLORS[f"padding={p}"], label=f"measured, padding={p}")  # fmt: skip
-ax.set(xlabel="distance from the border, px", ylabel="squared gradient / that in the middle",
-       yscale="log")  # fmt: skip
+    rings = [d for q, d in laws if q == p]
+    points = [estimate(samples[p, d]) for d in rings]
+    ax.plot(
+        rings,
+        [laws[p, d] for d in rings],
+        style,
+        color=COLORS["law"],
+        linewidth=1.5,
+        label=f"law, padding={p}",
+    )
+    ax.errorbar(
+        rings,
+        [point.mean for point in points],
+        [point.half_width for point in points],
+        fmt="os"[p],
+        color=COLORS[f"padding={p}"],
+        label=f"measured, padding={p}",
+    )
+ax.set(
+    xlabel="distance from the border, px",
+    ylabel="squared gradient / that in the middle",
+    yscale="log",
+)
 first = gradients[0, 0].estimate
 ax.set_title(f"Outermost pixels: {first.mean:.3f} of the middle's squared gradient")
 ax.legend()
-describe(fig, "The mean squared gradient of a pixel over its distance from the border follows the "
-         f"number of paths: from {first.format()} of the middle in the outermost ring without "
-         f"padding, {gradients[1, 0].estimate.format()} with it, up to 1.")  # fmt: skip
+describe(
+    fig,
+    "The mean squared gradient of a pixel over its distance from the border follows the "
+    f"number of paths: from {first.format()} of the middle in the outermost ring without "
+    f"padding, {gradients[1, 0].estimate.format()} with it, up to 1.",
+)
 plt.show()
 
 # %%
 # The answer in one sentence:
 
-Answer("Forward one position per padded layer. Backward, the outermost pixels have "
-       f"{first.format()} of the squared gradient in the middle (predicted "
-       f"{gradients[0, 0].format_predicted()}), and {gradients[1, 0].estimate.format()} with the "
-       "last layer padded.", variant=2)  # fmt: skip
+show(
+    Answer(
+        "Forward one position per padded layer. Backward, the outermost pixels have "
+        f"{first.format()} of the squared gradient in the middle (predicted "
+        f"{gradients[0, 0].format_predicted()}), and {gradients[1, 0].estimate.format()} with the "
+        "last layer padded.",
+        variant=2,
+    )
+)
 
 # %%
 # Takeaways

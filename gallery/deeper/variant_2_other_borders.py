@@ -44,7 +44,7 @@ from torch import nn
 
 from seminar.arithmetic import conv_output_size
 from seminar.data import PHOTO_CREDIT, photo_patches
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
+from seminar.evidence import Answer, Comparison, estimate, ratio_of_means, seeds, show
 from seminar.initialization import seeded
 from seminar.plotting import COLORS, describe, use_style
 from seminar.variants.spatial_size import (
@@ -113,9 +113,16 @@ for name, make_input in inputs.items():
     law, left_open = predict(make_input)
     zero, one = np.array([means(seed, make_input(seed)) for seed in SEEDS]).T
     change = 100 * (ratio_of_means(one, zero) - 1)
-    changes[name] = Comparison(f"change of the mean, {name}", law, change, variant=2, unit="%",
-                               tolerance=left_open, reason="q sampled")  # fmt: skip
-Comparisons(changes.values())
+    changes[name] = Comparison(
+        f"change of the mean, {name}",
+        law,
+        change,
+        variant=2,
+        unit="%",
+        tolerance=left_open,
+        reason="q sampled",
+    )
+show(changes.values())
 
 # %%
 # For each one, the distance between law and measurement beside what was allowed:
@@ -163,10 +170,16 @@ def rings(seed):
 
 
 found = np.array([rings(seed) for seed in SEEDS]).transpose(1, 2, 0)
-modes = {mode: Comparison(f"ring / inside, {mode}", in_zeros if mode == "zeros" else 1.0,
-                          ratio_of_means(*pair), variant=2)
-         for mode, pair in zip(MODES, found, strict=True)}  # fmt: skip
-Comparisons(modes.values())
+modes = {
+    mode: Comparison(
+        f"ring / inside, {mode}",
+        in_zeros if mode == "zeros" else 1.0,
+        ratio_of_means(*pair),
+        variant=2,
+    )
+    for mode, pair in zip(MODES, found, strict=True)
+}
+show(modes.values())
 
 # %%
 # Both experiments in one figure: law as a bar, measurement as a point with its interval.
@@ -175,20 +188,31 @@ fig, axes = plt.subplots(2, 1, figsize=(6.4, 5))
 for ax, group in zip(axes, (changes, modes), strict=True):
     for row, one in enumerate(group.values()):
         ax.vlines(one.predicted, row - 0.35, row + 0.35, color=COLORS["law"], linewidth=2)
-        ax.errorbar(one.estimate.mean, row, xerr=one.estimate.half_width, fmt="o",
-                    color=COLORS["padding=1"])  # fmt: skip
+        ax.errorbar(
+            one.estimate.mean, row, xerr=one.estimate.half_width, fmt="o", color=COLORS["padding=1"]
+        )
     ax.set_yticks(range(len(group)), group)
     ax.set_ylim(len(group) - 0.4, -0.6)
     ax.axvline(0 if ax is axes[0] else 1, color="black", linewidth=1, linestyle=":")
 frame = changes["bright frame"].estimate
-axes[0].set(xlabel="change of the mean with padding 1, %", ylabel="input",
-            title=f"A bright frame turns the sign: {frame.format('%')}")  # fmt: skip
-axes[1].set(xlabel="mean in the ring / mean inside", ylabel="padding mode",
-            title=f"Zeros {modes['zeros'].estimate.format()}; real values: no dip")  # fmt: skip
-describe(fig, "Above, the change of the mean by input: "
-         + ", ".join(f"{k} {c.estimate.format('%')}" for k, c in changes.items())
-         + ". Below, the ring relative to the inside by padding mode: "
-         + ", ".join(f"{k} {c.estimate.format()}" for k, c in modes.items()) + ".")  # fmt: skip
+axes[0].set(
+    xlabel="change of the mean with padding 1, %",
+    ylabel="input",
+    title=f"A bright frame turns the sign: {frame.format('%')}",
+)
+axes[1].set(
+    xlabel="mean in the ring / mean inside",
+    ylabel="padding mode",
+    title=f"Zeros {modes['zeros'].estimate.format()}; real values: no dip",
+)
+describe(
+    fig,
+    "Above, the change of the mean by input: "
+    + ", ".join(f"{k} {c.estimate.format('%')}" for k, c in changes.items())
+    + ". Below, the ring relative to the inside by padding mode: "
+    + ", ".join(f"{k} {c.estimate.format()}" for k, c in modes.items())
+    + ".",
+)
 plt.show()
 
 # %%
@@ -228,8 +252,12 @@ def last_size(stack, size=64):
 
 steps = [(k, s, keep * (k // 2), pool) for k, s, keep, pool in STEPS]
 stacks = [c for n in (1, 2, 3) for c in itertools.product(steps, repeat=n) if last_size(c) == 16]
-switched = [(*c[:i], (k, s, 1, pool), *c[i + 1 :]) for c in stacks
-            for i, (k, s, padding, pool) in enumerate(c) if padding == 0]  # fmt: skip
+switched = [
+    (*c[:i], (k, s, 1, pool), *c[i + 1 :])
+    for c in stacks
+    for i, (k, s, padding, pool) in enumerate(c)
+    if padding == 0
+]
 hidden = sum(last_size(c) == 16 for c in switched)
 print(f"{len(stacks)} stacks; of {len(switched)} switches {hidden} leave 16x16")
 
@@ -279,10 +307,16 @@ def strided_maps(seed):
 STRIDE_SEEDS = seeds(full=800, quick=60)
 strided = torch.stack([strided_maps(seed) for seed in STRIDE_SEEDS]).numpy()
 zero, one = strided.mean((2, 3)).T
-rise = Comparison("change of the mean, hidden switch", law,
-                  100 * (ratio_of_means(one, zero) - 1), variant=2, unit="%", tolerance=0.1,
-                  reason="16 channels are not very wide")  # fmt: skip
-Comparisons([rise])
+rise = Comparison(
+    "change of the mean, hidden switch",
+    law,
+    100 * (ratio_of_means(one, zero) - 1),
+    variant=2,
+    unit="%",
+    tolerance=0.1,
+    reason="16 channels are not very wide",
+)
+show([rise])
 
 # %%
 # Two maps of the same size, but their positions do not belong to each other: the grid of the first
@@ -292,28 +326,47 @@ Comparisons([rise])
 fig, ax = plt.subplots(figsize=(6.4, 3.8))
 for p, marker in enumerate("os"):
     top = law_maps[p].mean()
-    ax.plot(range(16), law_maps[p].mean(1) / top, color=COLORS["law"], linestyle="-:"[p],
-            linewidth=1.5, label=f"law, first padding={p}")  # fmt: skip
+    ax.plot(
+        range(16),
+        law_maps[p].mean(1) / top,
+        color=COLORS["law"],
+        linestyle="-:"[p],
+        linewidth=1.5,
+        label=f"law, first padding={p}",
+    )
     rows = strided[:, p].mean(2)
     found = [estimate(ratio_of_means(rows[:, i], rows.mean(1))) for i in range(16)]
-    ax.errorbar(range(16), [e.mean for e in found], [e.half_width for e in found], fmt=marker,
-                color=COLORS[f"padding={p}"], label=f"measured, first padding={p}")  # fmt: skip
+    ax.errorbar(
+        range(16),
+        [e.mean for e in found],
+        [e.half_width for e in found],
+        fmt=marker,
+        color=COLORS[f"padding={p}"],
+        label=f"measured, first padding={p}",
+    )
 ax.set(xlabel="row of the last map", ylabel="mean activation / that of the map")
 last = float(law_maps[1].mean(1)[-1] / law_maps[1].mean())
 ax.set_title(f"With padding 1 the last row is stronger: law {last:.2f} of the mean")
 ax.legend(loc="lower center")
-describe(fig, "Mean activation by row of the last map. The first row is weak in both networks; "
-         f"in the last row the law gives {law_maps[0].mean(1)[-1] / law_maps[0].mean():.2f} of the "
-         f"mean with padding 0 and {last:.2f} with padding 1, and the points follow.")  # fmt: skip
+describe(
+    fig,
+    "Mean activation by row of the last map. The first row is weak in both networks; "
+    f"in the last row the law gives {law_maps[0].mean(1)[-1] / law_maps[0].mean():.2f} of the "
+    f"mean with padding 0 and {last:.2f} with padding 1, and the points follow.",
+)
 plt.show()
 
 # %%
 # The answer in one sentence:
 
-Answer(f"The sign belongs to input and network: a bright frame gives {frame.format('%')} "
-       f"(predicted {changes['bright frame'].format_predicted()}), a switch that the size "
-       f"hides {rise.estimate.format('%')} (predicted {rise.format_predicted()}).",
-       variant=2)  # fmt: skip
+show(
+    Answer(
+        f"The sign belongs to input and network: a bright frame gives {frame.format('%')} "
+        f"(predicted {changes['bright frame'].format_predicted()}), a switch that the size "
+        f"hides {rise.estimate.format('%')} (predicted {rise.format_predicted()}).",
+        variant=2,
+    )
+)
 
 # %%
 # Never judge padding by the final shape alone, nor its effect by its sign.

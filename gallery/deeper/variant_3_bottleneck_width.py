@@ -25,7 +25,7 @@ from torch import nn
 from torch.nn import functional
 
 from seminar.data import load_data
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, quick_tier, seeds
+from seminar.evidence import Answer, Comparison, estimate, quick_tier, seeds, show
 from seminar.initialization import seeded
 from seminar.plotting import COLORS, describe, use_style
 from seminar.training import accuracy, train
@@ -68,8 +68,17 @@ for seed in seeds(20, 5):
     errors.append(float((one - two).abs().max()))
     bent = float((functional.conv2d(between.relu(), b) - one).abs().max())
 print(f"with a ReLU: outputs differ by up to {bent:.2f}, not one kernel")
-Comparison("1x1 and 3x3 minus their one kernel, largest difference", 0, errors, variant=3,
-           kind="identity", tolerance=1e-10, reason="float64 rounding of sums")  # fmt: skip
+show(
+    Comparison(
+        "1x1 and 3x3 minus their one kernel, largest difference",
+        0,
+        errors,
+        variant=3,
+        kind="identity",
+        tolerance=1e-10,
+        reason="float64 rounding of sums",
+    )
+)
 
 # %%
 # Predict: a fresh kernel
@@ -124,10 +133,18 @@ def fresh_kernel(seed):
 
 
 fresh = np.array([kept(fresh_kernel(seed)) for seed in seeds(20, 5)])
-Comparisons(Comparison(f"energy of a fresh kernel kept by rank {rank}", law[rank - 1],
-                       fresh[:, rank - 1], variant=3, unit="%", tolerance=100 / 576,
-                       reason="limit law; a finite matrix deviates by about one row in 576")
-            for rank in (4, 9, 16, 47))  # fmt: skip
+show(
+    Comparison(
+        f"energy of a fresh kernel kept by rank {rank}",
+        law[rank - 1],
+        fresh[:, rank - 1],
+        variant=3,
+        unit="%",
+        tolerance=100 / 576,
+        reason="limit law; a finite matrix deviates by about one row in 576",
+    )
+    for rank in (4, 9, 16, 47)
+)
 
 # %%
 # Predict: the kernel after training
@@ -165,10 +182,14 @@ CLASSES = (10, 3) if quick_tier() else (10, 5, 3)
 def first_classes(split, classes):
     """Keep only the images of the first classes."""
     mine, test = split.train_labels < classes, split.test_labels < classes
-    return replace(split, class_names=split.class_names[:classes],
-                   train_images=split.train_images[mine], train_labels=split.train_labels[mine],
-                   test_images=split.test_images[test],
-                   test_labels=split.test_labels[test])  # fmt: skip
+    return replace(
+        split,
+        class_names=split.class_names[:classes],
+        train_images=split.train_images[mine],
+        train_labels=split.train_labels[mine],
+        test_images=split.test_images[test],
+        test_labels=split.test_labels[test],
+    )
 
 
 splits = {k: [] for k in CLASSES}
@@ -206,10 +227,19 @@ places = {k: [largest_step(values)[0] for values in spectra[k]] for k in CLASSES
 for k in CLASSES:
     factor = estimate([largest_step(values)[1] for values in spectra[k]])
     right = places[k].count(budget.predict_directions(k))
-    print(f"{k:2} classes: a factor of {factor.format()},\n"
-          f"   after number {k - 1} in {right} of {len(SEEDS)} seeds")  # fmt: skip
-Comparisons(Comparison(f"directions that stand out, {k} classes", budget.predict_directions(k),
-                       places[k], variant=3) for k in CLASSES)  # fmt: skip
+    print(
+        f"{k:2} classes: a factor of {factor.format()},\n"
+        f"   after number {k - 1} in {right} of {len(SEEDS)} seeds"
+    )
+show(
+    Comparison(
+        f"directions that stand out, {k} classes",
+        budget.predict_directions(k),
+        places[k],
+        variant=3,
+    )
+    for k in CLASSES
+)
 
 # %%
 # These are whole numbers, and an interval of whole numbers from few seeds says little; the count
@@ -219,8 +249,9 @@ Comparisons(Comparison(f"directions that stand out, {k} classes", budget.predict
 fig, axes = plt.subplots(1, len(spectra), figsize=(6.4, 3.4), sharey=True)
 for ax, k in zip(axes, sorted(spectra), strict=True):
     for values in spectra[k]:
-        ax.plot(range(1, 17), values[:16], "o-", markersize=4, linewidth=1,
-                color=COLORS["vermilion"])  # fmt: skip
+        ax.plot(
+            range(1, 17), values[:16], "o-", markersize=4, linewidth=1, color=COLORS["vermilion"]
+        )
     ax.plot(range(1, 17), singular_values(fresh_kernel(0))[:16], color="black")
     ax.axvline(budget.predict_directions(k) + 0.5, color="black", linestyle="--", linewidth=1.5)
     ax.set(title=f"{k} classes", xticks=(1, 5, 10, 15))
@@ -229,8 +260,11 @@ fig.supxlabel("number of the singular value")
 means = {k: f"{np.mean(places[k]):.3g}" for k in sorted(places)}
 fig.suptitle("The step comes after number " + ", ".join(means.values()))
 drops = ", ".join(f"with {k} classes after number {at}" for k, at in means.items())
-describe(fig, f"Singular values of trained kernels have their largest step, {drops}; behind it "
-         "they come close to those of a fresh kernel.")  # fmt: skip
+describe(
+    fig,
+    f"Singular values of trained kernels have their largest step, {drops}; behind it "
+    "they come close to those of a fresh kernel.",
+)
 plt.show()
 
 # %%
@@ -247,11 +281,17 @@ ax.plot(widths, fresh.mean(0), "o", markersize=4, color=COLORS["blue"], label="f
 ax.plot(widths, law, color="black", linewidth=1.5, label="law for a fresh kernel")
 ax.axvline(nine, color="black", linestyle=":", linewidth=1.5, label="number of classes - 1")
 ax.legend(loc="lower right")
-ax.set(xlabel="rank that the bottleneck allows [channels]", ylabel="energy kept [%]",
-       title=f"Rank {nine}: {before.mean:.0f} % of a fresh kernel, {after.mean:.0f} % of a "
-       "trained one")  # fmt: skip
-describe(fig, f"Energy kept over the rank. A fresh kernel follows the law, {before.format('%')} "
-         f"at rank {nine}. The trained one bends there, at {after.format('%')}.")  # fmt: skip
+ax.set(
+    xlabel="rank that the bottleneck allows [channels]",
+    ylabel="energy kept [%]",
+    title=f"Rank {nine}: {before.mean:.0f} % of a fresh kernel, {after.mean:.0f} % of a "
+    "trained one",
+)
+describe(
+    fig,
+    f"Energy kept over the rank. A fresh kernel follows the law, {before.format('%')} "
+    f"at rank {nine}. The trained one bends there, at {after.format('%')}.",
+)
 plt.show()
 
 # %%
@@ -269,17 +309,27 @@ def squeezed(network, r):
     left, values, right = torch.linalg.svd(as_matrix(network.conv3[0].weight), False)
     small = build(bottleneck=r, num_classes=network.classifier.out_features)
     small.squeeze = small.squeeze[0]  # the 1x1 without BatchNorm and ReLU
-    small.load_state_dict(network.state_dict() | {
-        "squeeze.weight": right[:r].float()[:, :, None, None],
-        "conv3.0.weight": (left[:, :r] * values[:r]).float().reshape(64, 3, 3, r)
-        .permute(0, 3, 1, 2)})  # fmt: skip
+    small.load_state_dict(
+        network.state_dict()
+        | {
+            "squeeze.weight": right[:r].float()[:, :, None, None],
+            "conv3.0.weight": (left[:, :r] * values[:r])
+            .float()
+            .reshape(64, 3, 3, r)
+            .permute(0, 3, 1, 2),
+        }
+    )
     return small
 
 
 def percent(networks, k):
     """Return the test accuracy of networks for k classes, one for each seed."""
-    return np.array([100 * accuracy(network, split.test_images, split.test_labels)
-                     for network, split in zip(networks, splits[k], strict=True)])  # fmt: skip
+    return np.array(
+        [
+            100 * accuracy(network, split.test_images, split.test_labels)
+            for network, split in zip(networks, splits[k], strict=True)
+        ]
+    )
 
 
 whole = {k: percent(trained[k], k) for k in CLASSES}
@@ -294,8 +344,10 @@ cuts = {k: estimate(lost(k, budget.predict_directions(k))) for k in CLASSES}
 margin = 0.5  # points
 for k, cut in cuts.items():
     within = abs(cut.mean) + cut.half_width <= margin
-    print(f"{k:2} classes: {cut.format('points')} lost,",
-          "within the margin" if within else "more seeds would have to decide")  # fmt: skip
+    print(
+        f"{k:2} classes: {cut.format('points')} lost,",
+        "within the margin" if within else "more seeds would have to decide",
+    )
 
 # %%
 # And if we cut deeper, below :math:`K - 1`? The control:
@@ -306,9 +358,14 @@ for k in CLASSES:
 # %%
 # The answer of this page in one sentence:
 
-Answer(f"In a trained kernel the step comes after direction {means[10]} (predicted {nine}, the "
-       f"number of classes minus one); cut to rank {nine} without new training, the network loses "
-       f"{cuts[10].format('points')}.", variant=3)  # fmt: skip
+show(
+    Answer(
+        f"In a trained kernel the step comes after direction {means[10]} (predicted {nine}, the "
+        f"number of classes minus one); cut to rank {nine} without new training, the network loses "
+        f"{cuts[10].format('points')}.",
+        variant=3,
+    )
+)
 
 # %%
 # All this concerns cutting a *trained* layer. A network that is trained *with* a narrow bottleneck
@@ -344,8 +401,16 @@ def silent(r):
     return 100 * (draws @ features <= 0).all(1).float().mean(1).numpy()
 
 
-Comparisons(Comparison(f"silent positions, r = {r}", 100 * budget.predict_silent_share(r),
-                       silent(r), variant=3, unit="%") for r in (1, 2, 4))  # fmt: skip
+show(
+    Comparison(
+        f"silent positions, r = {r}",
+        100 * budget.predict_silent_share(r),
+        silent(r),
+        variant=3,
+        unit="%",
+    )
+    for r in (1, 2, 4)
+)
 
 # %%
 # References

@@ -24,7 +24,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from seminar.data import load_data
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, quick_tier, seeds
+from seminar.evidence import Answer, Comparison, estimate, quick_tier, seeds, show
 from seminar.initialization import seeded
 from seminar.layers import layer_table
 from seminar.plotting import COLORS, describe, use_style
@@ -69,7 +69,9 @@ for options in NETWORKS.values():
         with FlopCounterMode(display=False) as counter:
             network(torch.zeros(1, 1, side, side))
         differences.append(sum(macs(network, side).values()) - counter.get_total_flops() / 2)
-Comparison("MACs, formula minus PyTorch's counter", 0, differences, variant=3, kind="identity")
+show(
+    Comparison("MACs, formula minus PyTorch's counter", 0, differences, variant=3, kind="identity")
+)
 
 # %%
 # Where are parameters, MACs and seconds?
@@ -133,15 +135,32 @@ places = np.arange(len(names))
 for index, ((kind, values), color) in enumerate(
     zip(shares.items(), ("blue", "vermilion", "green"), strict=True)
 ):
-    ax.bar(places + 0.27 * (index - 1), values, 0.25, color=COLORS[color], label=kind,
-           hatch=("", "//", "..")[index], edgecolor="white")  # fmt: skip
-ax.set(xticks=places, xticklabels=names, xlabel="layer", ylabel="share of the network [%]",
-       title=f"The rest: {shares['MACs'][-1]:.0f} % of the MACs, "
-       f"{shares['time'][-1]:.0f} % of the time")  # fmt: skip
+    ax.bar(
+        places + 0.27 * (index - 1),
+        values,
+        0.25,
+        color=COLORS[color],
+        label=kind,
+        hatch=("", "//", "..")[index],
+        edgecolor="white",
+    )
+ax.set(
+    xticks=places,
+    xticklabels=names,
+    xlabel="layer",
+    ylabel="share of the network [%]",
+    title=f"The rest: {shares['MACs'][-1]:.0f} % of the MACs, "
+    f"{shares['time'][-1]:.0f} % of the time",
+)
 ax.legend()
-describe(fig, "; ".join(f"{kind}: " + ", ".join(
-    f"{n} {v:.0f} %" for n, v in zip(names, values, strict=True))
-    for kind, values in shares.items()) + ".")  # fmt: skip
+describe(
+    fig,
+    "; ".join(
+        f"{kind}: " + ", ".join(f"{n} {v:.0f} %" for n, v in zip(names, values, strict=True))
+        for kind, values in shares.items()
+    )
+    + ".",
+)
 plt.show()
 
 # %%
@@ -186,8 +205,10 @@ plt.show()
 # <variant_3_bottleneck_width>`.
 
 share, error = budget.predict_separable_share(64, 3)
-print(f"separable: {100 * share:.2f} %; bottleneck of seven channels: "
-      f"{100 * budget.predict_kept_share(7, 576, 64):.2f} %")  # fmt: skip
+print(
+    f"separable: {100 * share:.2f} %; bottleneck of seven channels: "
+    f"{100 * budget.predict_kept_share(7, 576, 64):.2f} %"
+)
 
 # %%
 # Measure: what a fresh layer loses
@@ -215,14 +236,28 @@ for seed in seeds(20, 5):
         uniform.append(nn.Conv2d(64, 64, 3).weight)
         normal.append(nn.init.kaiming_normal_(torch.empty(64, 64, 3, 3)))
 print(f"uniform weights: {estimate([separable_share(one) for one in uniform]).format('%')}")
-Comparisons([
-    Comparison("energy of a fresh kernel kept by a separable layer", 100 * share,
-               [separable_share(one) for one in normal], variant=3, unit="%",
-               tolerance=100 * error, reason="limit law, error of the order of p^(-2/3) widths"),
-    Comparison("energy of a fresh kernel kept by a bottleneck of 7 channels",
-               100 * budget.predict_kept_share(7, 576, 64),
-               [bottleneck_share(one, 7) for one in normal], variant=3, unit="%",
-               tolerance=100 / 576, reason="limit law; about one row in 576")])  # fmt: skip
+show(
+    [
+        Comparison(
+            "energy of a fresh kernel kept by a separable layer",
+            100 * share,
+            [separable_share(one) for one in normal],
+            variant=3,
+            unit="%",
+            tolerance=100 * error,
+            reason="limit law, error of the order of p^(-2/3) widths",
+        ),
+        Comparison(
+            "energy of a fresh kernel kept by a bottleneck of 7 channels",
+            100 * budget.predict_kept_share(7, 576, 64),
+            [bottleneck_share(one, 7) for one in normal],
+            variant=3,
+            unit="%",
+            tolerance=100 / 576,
+            reason="limit law; about one row in 576",
+        ),
+    ]
+)
 
 # %%
 # The same weights buy about the same share of a *fresh* layer; neither split is better by itself.
@@ -269,8 +304,10 @@ for name in ("1x1", "separable"):
 
 kernels = [network.conv3[0].weight for network, _, _ in runs["direct"]]
 print(f"separable: {estimate([separable_share(one) for one in kernels]).format('%')}")
-print("bottleneck of seven channels: "
-      f"{estimate([bottleneck_share(one, 7) for one in kernels]).format('%')}")  # fmt: skip
+print(
+    "bottleneck of seven channels: "
+    f"{estimate([bottleneck_share(one, 7) for one in kernels]).format('%')}"
+)
 
 # %%
 # Training has made the kernel friendlier to both. The reason for the separable one may be the
@@ -286,19 +323,36 @@ for index, (kind, color) in enumerate(
     for place, name in enumerate(("1x1", "separable")):
         got = factors[kind][name]
         height = got.mean if kind == "time" else got
-        ax.bar(place + 0.27 * (index - 1), height, 0.25, color=COLORS[color],
-               hatch=("", "//", "..")[index], edgecolor="white",
-               label=kind if place == 0 else None)  # fmt: skip
+        ax.bar(
+            place + 0.27 * (index - 1),
+            height,
+            0.25,
+            color=COLORS[color],
+            hatch=("", "//", "..")[index],
+            edgecolor="white",
+            label=kind if place == 0 else None,
+        )
         ax.text(place + 0.27 * (index - 1), height, f"{height:.1f}", ha="center", va="bottom")
 ax.axhline(1, color="black", linewidth=1)
-ax.set(xticks=(0, 1), xticklabels=("1x1", "separable"), xlabel="network",
-       ylabel="direct network divided by this one",
-       title=f"MACs divided by {factors['MACs']['separable']:.1f}, "
-       f"time by {factors['time']['separable'].mean:.1f}")  # fmt: skip
+ax.set(
+    xticks=(0, 1),
+    xticklabels=("1x1", "separable"),
+    xlabel="network",
+    ylabel="direct network divided by this one",
+    title=f"MACs divided by {factors['MACs']['separable']:.1f}, "
+    f"time by {factors['time']['separable'].mean:.1f}",
+)
 ax.legend(loc="upper left")
-describe(fig, "Factors by which a network is smaller than the direct one: " + "; ".join(
-    f"{name}: parameters {factors['parameters'][name]:.1f}, MACs {factors['MACs'][name]:.1f}, "
-    f"time {factors['time'][name].format()}" for name in ("1x1", "separable")) + ".")  # fmt: skip
+describe(
+    fig,
+    "Factors by which a network is smaller than the direct one: "
+    + "; ".join(
+        f"{name}: parameters {factors['parameters'][name]:.1f}, MACs {factors['MACs'][name]:.1f}, "
+        f"time {factors['time'][name].format()}"
+        for name in ("1x1", "separable")
+    )
+    + ".",
+)
 plt.show()
 
 # %%
@@ -306,9 +360,14 @@ plt.show()
 # one large step, which keeps the processor busy, by two small ones that mostly move numbers, and
 # the rest of the network stays as slow as it was.
 
-Answer(f"Separable layers divide the parameters by {factors['parameters']['separable']:.1f} and "
-       f"the MACs by {factors['MACs']['separable']:.1f}, but the training time only by "
-       f"{factors['time']['separable'].format()}.", variant=3)  # fmt: skip
+show(
+    Answer(
+        f"Separable layers divide the parameters by {factors['parameters']['separable']:.1f} and "
+        f"the MACs by {factors['MACs']['separable']:.1f}, but the training time only by "
+        f"{factors['time']['separable'].format()}.",
+        variant=3,
+    )
+)
 
 # %%
 # References

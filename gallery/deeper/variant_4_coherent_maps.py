@@ -27,15 +27,7 @@ import numpy as np
 import torch
 
 from seminar.data import load_data
-from seminar.evidence import (
-    Answer,
-    Comparison,
-    Comparisons,
-    estimate,
-    quick_tier,
-    ratio_of_means,
-    seeds,
-)
+from seminar.evidence import Answer, Comparison, estimate, quick_tier, ratio_of_means, seeds, show
 from seminar.plotting import COLORS, describe, feature_maps, use_style
 from seminar.training import train
 from seminar.variants.flatten_or_gap import (
@@ -73,8 +65,10 @@ use_style()
 HEADS = ("flatten", "gap")
 images = load_data("digits", seed=0, canvas=8).test_images[:24]
 position, average = predict_start_variances(images)
-print(f"predicted from {len(images)} images: V_feat = {position:.2e}, n_eff = "
-      f"{position / average:.1f}")  # fmt: skip
+print(
+    f"predicted from {len(images)} images: V_feat = {position:.2e}, n_eff = "
+    f"{position / average:.1f}"
+)
 
 # %%
 # Now the networks: many draws of the weights on the same images. The variances are averaged over
@@ -89,13 +83,26 @@ for seed in seeds(full=60, quick=20):
     drawn["gap"].append(feature_variances(maps.mean((2, 3))).per_feature)
 width = 1 / 32 + 1 / 64
 many = ratio_of_means(drawn["flatten"], drawn["gap"])
-Comparisons([
-    Comparison("V_feat before training, × 1000", 1000 * position,
-               1000 * np.array(drawn["flatten"]), 4,
-               tolerance=1000 * position * width, reason="finite width, 1/32 + 1/64"),
-    Comparison("n_eff before training, 8x8 images", position / average, many, 4,
-               tolerance=position / average * width, reason="finite width, 1/32 + 1/64"),
-])  # fmt: skip
+show(
+    [
+        Comparison(
+            "V_feat before training, × 1000",
+            1000 * position,
+            1000 * np.array(drawn["flatten"]),
+            4,
+            tolerance=1000 * position * width,
+            reason="finite width, 1/32 + 1/64",
+        ),
+        Comparison(
+            "n_eff before training, 8x8 images",
+            position / average,
+            many,
+            4,
+            tolerance=position / average * width,
+            reason="finite width, 1/32 + 1/64",
+        ),
+    ]
+)
 
 # %%
 # Neighbouring positions share pixels, but with different weights on them: a shared pixel brings
@@ -141,12 +148,17 @@ def rms_ratio(summed):
     return np.sqrt(np.divide(squares["flatten"], squares["gap"]))
 
 
-Comparisons(
-    Comparison(f"gradient, Flatten / GAP, {name}", predict_gradient_ratio(summed=summed),
-               rms_ratio(summed), 4, tolerance=0.01 * predict_gradient_ratio(summed=summed),
-               reason="the two heads' first guesses differ a little")
+show(
+    Comparison(
+        f"gradient, Flatten / GAP, {name}",
+        predict_gradient_ratio(summed=summed),
+        rms_ratio(summed),
+        4,
+        tolerance=0.01 * predict_gradient_ratio(summed=summed),
+        reason="the two heads' first guesses differ a little",
+    )
     for summed, name in ((False, "at a position"), (True, "summed over a map"))
-)  # fmt: skip
+)
 
 # %%
 # One channel of one image, on one scale:
@@ -154,10 +166,20 @@ Comparisons(
 fig, axes = plt.subplots(1, 2, figsize=(6.4, 3.2))
 two = [1e6 * pushes[head, 0][0, 0].numpy() for head in HEADS]
 reach = np.abs(two).max()
-feature_maps(axes, two, titles=["Flatten", "GAP"], label="gradient, millionths", cmap="PuOr",
-             vmin=-reach, vmax=reach)  # fmt: skip
-describe(fig, f"The gradient at 64 positions: from Flatten of both signs, up to {reach:.0f} "
-         f"millionths; from GAP {two[1][0, 0]:.1f} millionths everywhere.")  # fmt: skip
+feature_maps(
+    axes,
+    two,
+    titles=["Flatten", "GAP"],
+    label="gradient, millionths",
+    cmap="PuOr",
+    vmin=-reach,
+    vmax=reach,
+)
+describe(
+    fig,
+    f"The gradient at 64 positions: from Flatten of both signs, up to {reach:.0f} "
+    f"millionths; from GAP {two[1][0, 0]:.1f} millionths everywhere.",
+)
 plt.show()
 
 # %%
@@ -177,8 +199,15 @@ for head, seed in product(HEADS, SEEDS):
     net, here = build(seed, head=head, batch_norm=True), splits[seed]
     for when in ("before", "after"):
         if when == "after":
-            train(net, here, epochs=2 if QUICK else 6, lr=3e-3, batch_size=BATCH,
-                  schedule="one_cycle", seed=seed)  # fmt: skip
+            train(
+                net,
+                here,
+                epochs=2 if QUICK else 6,
+                lr=3e-3,
+                batch_size=BATCH,
+                schedule="one_cycle",
+                seed=seed,
+            )
         for part, few in (("train", here.train_images), ("test", here.test_images[::6])):
             with torch.no_grad():
                 maps = net.eval().features(few)
@@ -198,10 +227,16 @@ counted = {(h, w): estimate(positions(h, w)) for h in HEADS for w in ("before", 
 for (head, when), count in counted.items():
     scale = np.mean([sigma2[head, when, seed] for seed in SEEDS])
     print(f"{head:8} {when:6} sigma^2 {scale:.4f}, n_eff {count.format()}")
-Comparison("n_eff of new images / of training images, GAP", 1.0,
-           positions("gap", "after") / positions("gap", "after", "train"), 4,
-           tolerance=0.03, reason="ρ comes from few images, to which the maps were fitted",
-)  # fmt: skip
+show(
+    Comparison(
+        "n_eff of new images / of training images, GAP",
+        1.0,
+        positions("gap", "after") / positions("gap", "after", "train"),
+        4,
+        tolerance=0.03,
+        reason="ρ comes from few images, to which the maps were fitted",
+    )
+)
 
 # %%
 # Values above 64 mean that positions vary *against* each other.
@@ -210,18 +245,24 @@ fig, ax = plt.subplots(figsize=(6.4, 2.8))
 for place, head in enumerate(HEADS):
     a, b = counted[head, "before"], counted[head, "after"]
     ax.plot([a.mean, b.mean], [place - 0.2, place], color=COLORS[head], linewidth=1)
-    ax.errorbar(a.mean, place - 0.2, xerr=a.half_width, fmt="o", markerfacecolor="none",
-                color=COLORS[head])  # fmt: skip
+    ax.errorbar(
+        a.mean, place - 0.2, xerr=a.half_width, fmt="o", markerfacecolor="none", color=COLORS[head]
+    )
     ax.errorbar(b.mean, place, xerr=b.half_width, fmt="o", color=COLORS[head])
 ax.axvline(64, color="black", linewidth=1, linestyle=":")
 ax.set(xscale="log", xlim=(1, 200), ylim=(1.6, -0.6), ylabel="head")
 ax.set_xticks([1, 2, 5, 10, 20, 64], [1, 2, 5, 10, 20, 64])
 ax.set_yticks(range(2), ["Flatten", "GAP"])
 ends = [counted[head, "after"].mean for head in HEADS]
-ax.set(xlabel="effective number of positions: before (open), after training (filled)",
-       title=f"GAP's 64 positions become {ends[1]:.1f}, Flatten's {ends[0]:.0f}")  # fmt: skip
-describe(fig, f"Effective number of positions: {counted['gap', 'before'].format()} before "
-         f"training; after it {ends[0]:.0f} with Flatten, {ends[1]:.1f} with GAP.")  # fmt: skip
+ax.set(
+    xlabel="effective number of positions: before (open), after training (filled)",
+    title=f"GAP's 64 positions become {ends[1]:.1f}, Flatten's {ends[0]:.0f}",
+)
+describe(
+    fig,
+    f"Effective number of positions: {counted['gap', 'before'].format()} before "
+    f"training; after it {ends[0]:.0f} with Flatten, {ends[1]:.1f} with GAP.",
+)
 plt.show()
 
 # %%
@@ -235,8 +276,10 @@ channels = maps.double().flatten(2).transpose(0, 1)  # (128, N, 64), the last ne
 tables = torch.stack([torch.corrcoef(one.T) for one in channels])
 off_diagonal = ~torch.eye(64, dtype=bool)
 wrong = tables[:, off_diagonal]
-print(f"corrcoef: {wrong.isnan().double().mean():.0%} of pairs NaN, the others average "
-      f"{wrong.nanmean():.3f}\nrho of the law {spatial_correlation(maps):.3f}")  # fmt: skip
+print(
+    f"corrcoef: {wrong.isnan().double().mean():.0%} of pairs NaN, the others average "
+    f"{wrong.nanmean():.3f}\nrho of the law {spatial_correlation(maps):.3f}"
+)
 
 # %%
 # Why does GAP start slowly?
@@ -253,7 +296,7 @@ for head, seed in product(HEADS, seeds(full=20, quick=6)):
         torch.manual_seed(seed)
         y = torch.nn.Linear(z.shape[1], 300)(z)  # 300 logits instead of 10: less noise
     logits[head].append(y.var(0).mean().item() / z.var(0).mean().item())
-Comparisons(
+show(
     Comparison(f"Var(logit) / V_feat, {head}", predict_logit_variance(1.0), logits[head], 4)
     for head in HEADS
 )
@@ -289,13 +332,25 @@ def contender(name, seed):
 # %%
 # *Which of them helps?* The loss of the training images after the last epoch:
 
-NAMES = {"Flatten": ("flatten", "-"), "GAP": ("gap", "-"), "GAP, larger weights": ("gap", ":"),
-         "GAP, centred": ("green", "-"), "GAP, BatchNorm": ("purple", "--")}  # fmt: skip
+NAMES = {
+    "Flatten": ("flatten", "-"),
+    "GAP": ("gap", "-"),
+    "GAP, larger weights": ("gap", ":"),
+    "GAP, centred": ("green", "-"),
+    "GAP, BatchNorm": ("purple", "--"),
+}
 EPOCHS = 3 if QUICK else 4
 loss = {name: [] for name in NAMES}
 for name, seed in product(NAMES, SEEDS):
-    history = train(contender(name, seed), splits[seed], epochs=EPOCHS, lr=1e-2,
-                    batch_size=BATCH, schedule="one_cycle", seed=seed)  # fmt: skip
+    history = train(
+        contender(name, seed),
+        splits[seed],
+        epochs=EPOCHS,
+        lr=1e-2,
+        batch_size=BATCH,
+        schedule="one_cycle",
+        seed=seed,
+    )
     loss[name].append(history.loss)
 for name in NAMES:
     print(f"{name:20} {estimate([one[-1] for one in loss[name]]).format('nats')}")
@@ -315,8 +370,12 @@ ax.text(EPOCHS, np.log(10) + 0.04, "guessing", ha="right", va="bottom", size="sm
 ax.set(xlabel="epoch", ylabel="training loss, nats", ylim=(0, 2.7), xticks=range(1, EPOCHS + 1))
 ax.set_title(f"After {EPOCHS} epochs: GAP {ends['GAP']:.2f}, centred {ends['GAP, centred']:.2f}")
 ax.legend(loc="lower left", fontsize="small")
-describe(fig, f"Training loss against the epoch. After {EPOCHS} epochs: "
-         + ", ".join(f"{name} {end:.2f}" for name, end in ends.items()) + ".")  # fmt: skip
+describe(
+    fig,
+    f"Training loss against the epoch. After {EPOCHS} epochs: "
+    + ", ".join(f"{name} {end:.2f}" for name, end in ends.items())
+    + ".",
+)
 plt.show()
 
 # %%
@@ -325,12 +384,16 @@ plt.show()
 # as with BatchNorm. So what is slow is common to all images: steps that move every image's averages
 # together. BatchNorm takes that common part off each channel before its ReLU.
 
-Answer(
-    f"GAP pushes all positions of a map alike, and training with BatchNorm turns "
-    f"{counted['gap', 'before'].format()} effective positions into "
-    f"{counted['gap', 'after'].format()}; what slows its start is what all images share: the loss "
-    f"after {EPOCHS} epochs is {ends['GAP']:.2f}, without that part {ends['GAP, centred']:.2f}.",
-    variant=4,
+show(
+    Answer(
+        f"GAP pushes all positions of a map alike, and training with BatchNorm turns "
+        f"{counted['gap', 'before'].format()} effective positions into "
+        f"{counted['gap', 'after'].format()}; what slows its start is what all images share: the "
+        "loss "
+        f"after {EPOCHS} epochs is {ends['GAP']:.2f}, without that part "
+        f"{ends['GAP, centred']:.2f}.",
+        variant=4,
+    )
 )
 
 # %%

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from seminar.data import load_data, shift_images
-from seminar.evidence import Answer, Comparison, estimate, quick_tier, seeds
+from seminar.evidence import Answer, Comparison, estimate, quick_tier, seeds, show
 from seminar.plotting import COLORS, describe, use_style
 from seminar.training import accuracy, train
 from seminar.variants.flatten_or_gap import build
@@ -42,8 +42,15 @@ nets = {}
 for key in product(HEADS, SEEDS):
     head, seed = key
     nets[key] = build(seed, head=head, batch_norm=True)
-    train(nets[key], splits[seed], epochs=4 if QUICK else 6, lr=3e-3, batch_size=BATCH,
-          schedule="one_cycle", seed=seed)  # fmt: skip
+    train(
+        nets[key],
+        splits[seed],
+        epochs=4 if QUICK else 6,
+        lr=3e-3,
+        batch_size=BATCH,
+        schedule="one_cycle",
+        seed=seed,
+    )
 
 # %%
 # One image, moved. The empty columns are filled with ``background``, the value of black after
@@ -103,8 +110,17 @@ for seed in SEEDS:
 for dx, change in changes.items():
     print(f"{dx} px: {estimate(change).format()}")
 
-Comparison("change of GAP's logits, even shift, wide canvas", 0.0, changes[2], 4,
-           tolerance=1e-4, reason="rounding", kind="identity")  # fmt: skip
+show(
+    Comparison(
+        "change of GAP's logits, even shift, wide canvas",
+        0.0,
+        changes[2],
+        4,
+        tolerance=1e-4,
+        reason="rounding",
+        kind="identity",
+    )
+)
 
 # %%
 # Measure: accuracy against the shift
@@ -127,8 +143,17 @@ kept = {
     head: np.array([[shifted_accuracy(nets[head, s], splits[s], d) for d in SHIFTS] for s in SEEDS])
     for head in HEADS
 }
-Comparison("accuracy that GAP loses at a shift of 2 px", 0.0, kept["gap"][:, 0] - kept["gap"][:, 2],
-           4, unit="points", tolerance=2, reason="zero padding at the border")  # fmt: skip
+show(
+    Comparison(
+        "accuracy that GAP loses at a shift of 2 px",
+        0.0,
+        kept["gap"][:, 0] - kept["gap"][:, 2],
+        4,
+        unit="points",
+        tolerance=2,
+        reason="zero padding at the border",
+    )
+)
 
 # %%
 # Is there a loss at all? The interval tells, and the border is what the argument left out. Both
@@ -146,11 +171,15 @@ for head, name, up in (("flatten", "Flatten", 5), ("gap", "GAP", -10)):
     ax.text(2.1, means[2] + up, name)
 ax.set(xlabel="shift of the test images, px", ylabel="test accuracy, %", ylim=(0, 104))
 ax.set_xticks(SHIFTS)
-ax.set_title(f"Shifted by 2 px: GAP {lines['gap'][2].mean:.0f} %, "
-             f"Flatten {lines['flatten'][2].mean:.0f} %")  # fmt: skip
-describe(fig, "Test accuracy against the shift. "
-         + "; ".join(f"{h}: " + ", ".join(f"{e.mean:.0f}" for e in lines[h]) for h in HEADS)
-         + " per cent for shifts of 0 to 4 pixels.")  # fmt: skip
+ax.set_title(
+    f"Shifted by 2 px: GAP {lines['gap'][2].mean:.0f} %, Flatten {lines['flatten'][2].mean:.0f} %"
+)
+describe(
+    fig,
+    "Test accuracy against the shift. "
+    + "; ".join(f"{h}: " + ", ".join(f"{e.mean:.0f}" for e in lines[h]) for h in HEADS)
+    + " per cent for shifts of 0 to 4 pixels.",
+)
 plt.show()
 
 # %%
@@ -172,8 +201,9 @@ def all_windows(net, images, fill):
 
 
 for dx in (1, 2, 3):
-    repaired = all_windows(nets["gap", 0], shift_images(few, dx, 0, wide.background),
-                           wide.background)  # fmt: skip
+    repaired = all_windows(
+        nets["gap", 0], shift_images(few, dx, 0, wide.background), wide.background
+    )
     plain = all_windows(nets["gap", 0], few, wide.background)
     torch.testing.assert_close(repaired, plain, rtol=0, atol=1e-4)
 
@@ -202,11 +232,14 @@ print(f"averaging over the windows brings back {estimate(gain).format('points')}
 # The run's result in one sentence:
 
 even = {head: estimate(rows[:, 0] - rows[:, 2]).format() for head, rows in kept.items()}
-Answer(
-    f"A shift by 2 px costs GAP {even['gap']} points of accuracy (predicted 0) and Flatten "
-    f"{even['flatten']}; a shift by 1 px costs GAP {odd.format()}, because the pooling's windows "
-    "see other pixels.",
-    variant=4,
+show(
+    Answer(
+        f"A shift by 2 px costs GAP {even['gap']} points of accuracy (predicted 0) and Flatten "
+        f"{even['flatten']}; a shift by 1 px costs GAP {odd.format()}, because the pooling's "
+        "windows "
+        "see other pixels.",
+        variant=4,
+    )
 )
 
 # %%

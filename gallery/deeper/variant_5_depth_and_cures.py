@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
+from seminar.evidence import Answer, Comparison, estimate, ratio_of_means, seeds, show
 from seminar.plotting import COLORS, describe, use_style
 from seminar.variants.gradient_depth import (
     build,
@@ -53,8 +53,11 @@ CASES = {
     "gain 1.4, no biases": {"first_gain": 1.0, "gain": 1.4},
     "gain 0.7, no biases": {"first_gain": 1.0, "gain": 0.7},
 }
-looks = {"default, biases": ("vermilion", "D"), "default, no biases": ("blue", "o"),
-         "gain 1.4, no biases": ("green", "s")}  # fmt: skip
+looks = {
+    "default, biases": ("vermilion", "D"),
+    "default, no biases": ("blue", "o"),
+    "gain 1.4, no biases": ("green", "s"),
+}
 
 
 def measure(case, first, which=SEEDS, batch=2):
@@ -63,30 +66,46 @@ def measure(case, first, which=SEEDS, batch=2):
     return measure_networks(lambda s: build(s, **case), chosen, batch=batch)
 
 
-runs = {name: measure(case | {"depth": 24}, 1000 * k)
-        for k, (name, case) in enumerate(CASES.items())}  # fmt: skip
+runs = {
+    name: measure(case | {"depth": 24}, 1000 * k) for k, (name, case) in enumerate(CASES.items())
+}
 
 # %%
 # Guess: in which of the first three cases does the activation gradient vanish, and in which the
 # weight gradient?
 
 fig, axes = plt.subplots(3, 1, figsize=(6.4, 7.2), sharex=True)
-titles = {"signals": "signal, from below", "outputs": "activation gradient, from above",
-          "weights": "weight gradient, made of both"}  # fmt: skip
+titles = {
+    "signals": "signal, from below",
+    "outputs": "activation gradient, from above",
+    "weights": "weight gradient, made of both",
+}
 ends = {}
 for ax, (quantity, title) in zip(axes, titles.items(), strict=True):
     for start, name in enumerate(looks):
         curve = np.sqrt(getattr(runs[name], quantity).mean(0))[1:]
         ends[name] = curve[0] / curve[-1]
         color, marker = looks[name]
-        ax.semilogy(range(2, 25), curve / curve[-1], marker, color=COLORS[color], label=name,
-                    fillstyle="none", markeredgewidth=2, markevery=(start, 3))  # fmt: skip
+        ax.semilogy(
+            range(2, 25),
+            curve / curve[-1],
+            marker,
+            color=COLORS[color],
+            label=name,
+            fillstyle="none",
+            markeredgewidth=2,
+            markevery=(start, 3),
+        )
     ax.set(ylabel="relative to layer 24", title=title)
 axes[2].set(xlabel="layer", xticks=(2, 6, 12, 18, 24))
 axes[0].legend(loc="upper right")
-describe(fig, "Three panels over layers 2 to 24: signal, activation gradient, weight gradient. The "
-         "weight gradient in layer 2, relative to layer 24: "
-         + ", ".join(f"{name} {value:.1e}" for name, value in ends.items()) + ".")  # fmt: skip
+describe(
+    fig,
+    "Three panels over layers 2 to 24: signal, activation gradient, weight gradient. The "
+    "weight gradient in layer 2, relative to layer 24: "
+    + ", ".join(f"{name} {value:.1e}" for name, value in ends.items())
+    + ".",
+)
 plt.show()
 
 # %%
@@ -109,12 +128,14 @@ plt.show()
 rows = []
 for name, case in CASES.items():
     law = predict_gradients(build(depth=24, **case).statistics())
-    for what, found, levels in (("activation", runs[name].outputs, law.activations),
-                                ("weight", runs[name].weights, law.weights)):  # fmt: skip
+    for what, found, levels in (
+        ("activation", runs[name].outputs, law.activations),
+        ("weight", runs[name].weights, law.weights),
+    ):
         measured = slope_per_layer(found[:, 1:])
         title = f"slope of the {what} gradient, {name}"
         rows.append(Comparison(title, fitted_slope(levels[1:]), measured, variant=5))
-Comparisons(rows)
+show(rows)
 
 # %%
 # The activation gradients obey the gain; the weight gradients do not, unless there are biases.
@@ -148,7 +169,7 @@ for k, name in enumerate(chosen):
         row, spread = compare_depth(name, depth, 5000 + 1000 * k + 100 * depth)
         ratios[name, depth] = row
         print(f"{name:18} {depth:2} layers: spread {spread:.1f} powers of ten")
-Comparisons(ratios.values())
+show(ratios.values())
 
 # %%
 # Read the rows of the deepest networks with care. There the squares of one network differ from
@@ -160,7 +181,7 @@ Comparisons(ratios.values())
 # it is, since choosing the better of two measurements would make the intervals worthless.
 
 MORE_SEEDS = seeds(full=64, quick=8)
-Comparisons(
+show(
     compare_depth(name, DEPTHS[0], 90_000 + 1000 * k, MORE_SEEDS, ", second sample")[0]
     for k, name in enumerate(chosen)
 )
@@ -179,9 +200,12 @@ ax.set(xlabel="layers of the network", ylabel="weight gradient, layer 2 / last",
 ax.legend(loc="lower left", title="lines: law")
 worst, kept = (ratios[name, DEPTHS[-1]].estimate.mean for name in chosen)
 ax.set_title(f"{DEPTHS[-1]} layers: {worst:.0e} with biases, {kept:.1f} without")
-describe(fig, "Weight gradient of layer 2 relative to the last layer, for networks of "
-         f"{DEPTHS[0]} to {DEPTHS[-1]} layers. With biases it falls to {worst:.1e}, without it "
-         f"stays at {kept:.2f}.")  # fmt: skip
+describe(
+    fig,
+    "Weight gradient of layer 2 relative to the last layer, for networks of "
+    f"{DEPTHS[0]} to {DEPTHS[-1]} layers. With biases it falls to {worst:.1e}, without it "
+    f"stays at {kept:.2f}.",
+)
 plt.show()
 
 # %%
@@ -223,11 +247,16 @@ def normed(seed, padding_mode):
 border = fitted_slope(predict_batch_norm_gradients(build(**NORM).statistics())[2:])
 norm_laws = {"circular": predict_batch_norm_slope(), "zeros": border}
 slopes = {
-    (mode, batch): slope_per_layer(measure_networks(
-        lambda s, mode=mode: normed(s, mode),
-        [20_000 + 1000 * batch + 500 * k + s for s in NORM_SEEDS], batch=batch).outputs[:, 2:])
-    for k, mode in enumerate(norm_laws) for batch in BATCHES
-}  # fmt: skip
+    (mode, batch): slope_per_layer(
+        measure_networks(
+            lambda s, mode=mode: normed(s, mode),
+            [20_000 + 1000 * batch + 500 * k + s for s in NORM_SEEDS],
+            batch=batch,
+        ).outputs[:, 2:]
+    )
+    for k, mode in enumerate(norm_laws)
+    for batch in BATCHES
+}
 
 # %%
 # The slopes are negative: gradients grow toward the input. Layers 1 and 2, with their stride, are
@@ -238,27 +267,42 @@ fig, ax = plt.subplots(figsize=(6.4, 4.2))
 for mode, color, marker, dashes in (("circular", "green", "s", "-"), ("zeros", "blue", "o", "--")):
     points = [estimate(slopes[mode, batch]) for batch in BATCHES]
     ax.axhline(norm_laws[mode], color=COLORS["law"], linewidth=1.5, linestyle=dashes)
-    ax.errorbar(BATCHES, [p.mean for p in points], [p.half_width for p in points],
-                fmt=marker, color=COLORS[color], label=f"padding: {mode}")  # fmt: skip
+    ax.errorbar(
+        BATCHES,
+        [p.mean for p in points],
+        [p.half_width for p in points],
+        fmt=marker,
+        color=COLORS[color],
+        label=f"padding: {mode}",
+    )
 ax.set(xlabel="images in the batch", ylabel="slope of the activation gradient", xscale="log")
 ax.set_xticks(BATCHES, BATCHES)
 ax.minorticks_off()
 fig.legend(loc="outside lower center", ncols=2, title="lines: law")
 ax.set_title("BatchNorm: the border counts, the batch hardly")
-describe(fig, "Slope of the activation gradient against the batch size, with BatchNorm. Circular "
-         f"padding stays near the law {norm_laws['circular']:.4f}, zero padding near "
-         f"{norm_laws['zeros']:.4f}, for all batches.")  # fmt: skip
+describe(
+    fig,
+    "Slope of the activation gradient against the batch size, with BatchNorm. Circular "
+    f"padding stays near the law {norm_laws['circular']:.4f}, zero padding near "
+    f"{norm_laws['zeros']:.4f}, for all batches.",
+)
 plt.show()
 
 # %%
 # The table takes the batch of 8 images.
 
 norm_rows = [
-    Comparison(f"slope with BatchNorm, padding {mode}", norm_laws[mode], slopes[mode, 8],
-               variant=5, tolerance=0.001, reason="limit of many channels and images")
+    Comparison(
+        f"slope with BatchNorm, padding {mode}",
+        norm_laws[mode],
+        slopes[mode, 8],
+        variant=5,
+        tolerance=0.001,
+        reason="limit of many channels and images",
+    )
     for mode in norm_laws
-]  # fmt: skip
-Comparisons(norm_rows)
+]
+show(norm_rows)
 
 # %%
 # The second cure: shortcuts
@@ -283,12 +327,14 @@ for k, (name, case) in enumerate(SHORTCUTS.items()):
     case = case | {"depth": 24, "shortcut": True}
     law = predict_gradients(build(**case).statistics())
     found = measure(case, 50_000 + 1000 * k)
-    for what, squares, levels in (("activation", found.outputs, law.activations),
-                                  ("weight", found.weights, law.weights)):  # fmt: skip
+    for what, squares, levels in (
+        ("activation", found.outputs, law.activations),
+        ("weight", found.weights, law.weights),
+    ):
         measured = slope_per_layer(squares[:, 2:])
         title = f"slope of the {what} gradient, {name}"
         rows.append(Comparison(title, fitted_slope(levels[2:]), measured, variant=5))
-Comparisons(rows)
+show(rows)
 
 # %%
 # No: the signal passes by the layers, and so does the gradient, which arrives at each layer whole.
@@ -302,12 +348,15 @@ def said(row):
 
 
 biased, free = (said(ratios[name, DEPTHS[-1]]) for name in chosen)
-Answer(
-    f"Depth alone costs nothing: in {DEPTHS[-1]} layers layer 2, relative to the last one, has the "
-    f"weight gradient {free} without biases and {biased} with PyTorch's default ones. With "
-    "BatchNorm activation gradients grow toward the input, with the slope "
-    f"{said(norm_rows[1])} per layer, and shortcuts bring the early gradients back.",
-    variant=5,
+show(
+    Answer(
+        f"Depth alone costs nothing: in {DEPTHS[-1]} layers layer 2, relative to the last one, "
+        "has the "
+        f"weight gradient {free} without biases and {biased} with PyTorch's default ones. With "
+        "BatchNorm activation gradients grow toward the input, with the slope "
+        f"{said(norm_rows[1])} per layer, and shortcuts bring the early gradients back.",
+        variant=5,
+    )
 )
 
 # %%

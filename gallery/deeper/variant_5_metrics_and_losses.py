@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
+from seminar.evidence import Answer, Comparison, estimate, ratio_of_means, seeds, show
 from seminar.plotting import COLORS, describe, use_style
 from seminar.probes import weight_gradients
 from seminar.variants.gradient_depth import (
@@ -71,8 +71,10 @@ runs = {(name, loss): [] for name in CASES for loss in TWO}
 for k, (name, loss) in enumerate(runs):
     for seed in (100_000 + 1000 * k + s for s in SEEDS):
         runs[name, loss].append(ends(build(seed, **CASES[name]), seed, loss))
-ratios = {key: np.array([list(first_to_last(*pair).values()) for pair in pairs])
-          for key, pairs in runs.items()}  # fmt: skip
+ratios = {
+    key: np.array([list(first_to_last(*pair).values()) for pair in pairs])
+    for key, pairs in runs.items()
+}
 
 short = [name.split(" to")[0] for name in METRICS]
 for loss in TWO:
@@ -89,8 +91,9 @@ looks = {"our network": ("blue", "o"), "gains 1": ("green", "s"), "gains reverse
 fig, axes = plt.subplots(2, 1, figsize=(6.4, 5.6), sharex=True)
 for ax, loss in zip(axes, TWO, strict=True):
     for name, (color, marker) in looks.items():
-        ax.semilogx(np.median(ratios[name, loss], 0), range(5), marker, color=COLORS[color],
-                    label=name)  # fmt: skip
+        ax.semilogx(
+            np.median(ratios[name, loss], 0), range(5), marker, color=COLORS[color], label=name
+        )
     ax.axvline(1, color="black", linewidth=1)
     ax.set_yticks(range(5), [name.replace(" to", "\nto") for name in METRICS])
     ax.set(ylim=(4.6, -0.6), title=f"{loss} loss")
@@ -98,10 +101,13 @@ axes[1].set_xlabel("first layer / last layer")
 fig.supylabel("metric")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 middle = {name: np.median(np.vstack([ratios[name, loss] for loss in TWO]), 0) for name in CASES}
-describe(fig, "Median first/last ratio in five metrics and two losses. Our network stays below "
-         f"{middle['our network'].max():.2f}; with gains 1 the ratio reaches "
-         f"{middle['gains 1'].max():.2f}; with reversed gains it is never below "
-         f"{middle['gains reversed'].min():.2f}.")  # fmt: skip
+describe(
+    fig,
+    "Median first/last ratio in five metrics and two losses. Our network stays below "
+    f"{middle['our network'].max():.2f}; with gains 1 the ratio reaches "
+    f"{middle['gains 1'].max():.2f}; with reversed gains it is never below "
+    f"{middle['gains reversed'].min():.2f}.",
+)
 plt.show()
 
 # %%
@@ -127,14 +133,19 @@ for name, case in CASES.items():
     convs, drawn = build(**case).convolutions, build(**case).statistics()
     l2 = predict_first_to_last(drawn[0].weight_std, drawn[-1].weight_std)
     rms = l2 * (convs[-1].weight.numel() / convs[0].weight.numel()) ** 0.5
-    squares = np.array([[float(g.double().square().mean()) for g, _ in pair]
-                        for pair in runs[name, "noise"]])  # fmt: skip
-    relative = np.array([[float((g.norm() / w.detach().norm()) ** 2) for g, w in pair]
-                         for pair in runs[name, "noise"]])  # fmt: skip
+    squares = np.array(
+        [[float(g.double().square().mean()) for g, _ in pair] for pair in runs[name, "noise"]]
+    )
+    relative = np.array(
+        [
+            [float((g.norm() / w.detach().norm()) ** 2) for g, w in pair]
+            for pair in runs[name, "noise"]
+        ]
+    )
     for metric, law, found in (("RMS", rms, squares), ("relative", l2 * rms, relative)):
         measured = ratio_of_means(found[:, 0], found[:, -1], power=0.5)
         rows.append(Comparison(f"{metric}, first/last, {name}", law, measured, variant=5))
-Comparisons(rows)
+show(rows)
 
 # %%
 # Root mean squares over networks, as everywhere. At 95 %, about one row in twenty misses by chance,
@@ -145,14 +156,18 @@ MORE_SEEDS = seeds(full=240, quick=12)
 found = measure_networks(lambda s: build(s, first_gain=1.0), (400_000 + s for s in MORE_SEEDS))
 numel = [conv.weight.numel() for conv in build(first_gain=1.0).convolutions]
 first, last = (found.weights / numel).T[[0, -1]]
-again = Comparison("RMS, first/last, gains 1, second sample", 1.0,
-                   ratio_of_means(first, last, power=0.5), variant=5)  # fmt: skip
+again = Comparison(
+    "RMS, first/last, gains 1, second sample",
+    1.0,
+    ratio_of_means(first, last, power=0.5),
+    variant=5,
+)
 outside = "not shown" if again.holds else "shown, the size is in the table"
 print(f"an error of the law: {outside}")
 print(f"smaller in the first layer: {np.mean(first < last):.0%} of the networks")
 print(f"std / mean of the squares: first {first.std() / first.mean():.2f},")
 print(f"                           last  {last.std() / last.mean():.2f}")
-again
+show(again)
 
 # %%
 # Equal means need not mean that either layer wins in half of the networks: where squares scatter
@@ -164,13 +179,25 @@ again
 # nowhere: a few large entries, many small ones. So its mean is smaller, at equal RMS, and its
 # maximum larger:
 
-shape = np.array([[float(g.abs().mean() / g.square().mean().sqrt()) for g, _ in pair]
-                  for pair in runs["gains 1", "noise"]])  # fmt: skip
+shape = np.array(
+    [
+        [float(g.abs().mean() / g.square().mean().sqrt()) for g, _ in pair]
+        for pair in runs["gains 1", "noise"]
+    ]
+)
 print(f"mean |g| / RMS, last layer: {estimate(shape[:, 1])}")
-Comparisons([
-    Comparison("mean |g| / RMS in the first layer", (2 / np.pi) ** 0.5, shape[:, 0],
-               variant=5, tolerance=0.01, reason="a sum over a map is nearly normal")
-])  # fmt: skip
+show(
+    [
+        Comparison(
+            "mean |g| / RMS in the first layer",
+            (2 / np.pi) ** 0.5,
+            shape[:, 0],
+            variant=5,
+            tolerance=0.01,
+            reason="a sum over a map is nearly normal",
+        )
+    ]
+)
 
 # %%
 # The MSE in two parts
@@ -181,20 +208,31 @@ Comparisons([
 # squares of the two gradients add up to that of the whole (their product averages to zero).
 
 PARTS = ("target part", "output part", "MSE")
-parts = {part: measure_networks(lambda s: build(s, first_gain=1.0),
-                                (200_000 + s for s in SEEDS), loss=part).weights
-         for part in PARTS}  # fmt: skip
+parts = {
+    part: measure_networks(
+        lambda s: build(s, first_gain=1.0), (200_000 + s for s in SEEDS), loss=part
+    ).weights
+    for part in PARTS
+}
 stds = [layer.weight_std for layer in build(first_gain=1.0).statistics()]
 both = parts["target part"] + parts["output part"]
 rows = [
-    Comparison("target part, first/last, gains 1", predict_first_to_last(stds[0], stds[-1]),
-               ratio_of_means(*parts["target part"].T[[0, -1]], power=0.5), variant=5)
+    Comparison(
+        "target part, first/last, gains 1",
+        predict_first_to_last(stds[0], stds[-1]),
+        ratio_of_means(*parts["target part"].T[[0, -1]], power=0.5),
+        variant=5,
+    )
 ] + [
-    Comparison(f"MSE against the sum of its parts, layer {number}", 1.0,
-               ratio_of_means(parts["MSE"][:, number - 1], both[:, number - 1]), variant=5)
+    Comparison(
+        f"MSE against the sum of its parts, layer {number}",
+        1.0,
+        ratio_of_means(parts["MSE"][:, number - 1], both[:, number - 1]),
+        variant=5,
+    )
     for number in (1, 6)
-]  # fmt: skip
-Comparisons(rows)
+]
+show(rows)
 
 # %%
 # So the trouble is in the output part. Here are the two parts, layer by layer:
@@ -202,17 +240,29 @@ Comparisons(rows)
 fig, ax = plt.subplots(figsize=(6.4, 4.0))
 for part, color, marker in (("target part", "green", "s"), ("output part", "vermilion", "D")):
     points = [estimate(ratio_of_means(column, power=0.5)) for column in parts[part].T]
-    ax.errorbar(range(1, 7), [p.mean for p in points], [p.half_width for p in points],
-                fmt=marker, color=COLORS[color], label=part)  # fmt: skip
+    ax.errorbar(
+        range(1, 7),
+        [p.mean for p in points],
+        [p.half_width for p in points],
+        fmt=marker,
+        color=COLORS[color],
+        label=part,
+    )
 level = np.sqrt(parts["target part"].mean(0))
 ax.set(xlabel="layer", ylabel="norm of the weight gradient", yscale="log")
 ax.legend(loc="center right")
 over = np.sqrt(parts["output part"].mean(0)) / level
-ax.set_title("The output part is the larger one in every layer" if (over > 1).all()
-             else "The output part is the larger one in late layers")  # fmt: skip
-describe(fig, "Norm of the two parts of the MSE's weight gradient over six layers, gains 1. The "
-         f"output part is {over[0]:.1f} times the target part in layer 1 and {over[-1]:.1f} times "
-         "in layer 6.")  # fmt: skip
+ax.set_title(
+    "The output part is the larger one in every layer"
+    if (over > 1).all()
+    else "The output part is the larger one in late layers"
+)
+describe(
+    fig,
+    "Norm of the two parts of the MSE's weight gradient over six layers, gains 1. The "
+    f"output part is {over[0]:.1f} times the target part in layer 1 and {over[-1]:.1f} times "
+    "in layer 6.",
+)
 plt.show()
 
 # %%
@@ -243,18 +293,30 @@ plt.show()
 
 COHERENCE_SEEDS = seeds(full=48, quick=10)
 coherence = {
-    loss: np.array([measure_coherence(build(s, first_gain=1.0), s, loss=loss)
-                    for s in (300_000 + number for number in COHERENCE_SEEDS)])
+    loss: np.array(
+        [
+            measure_coherence(build(s, first_gain=1.0), s, loss=loss)
+            for s in (300_000 + number for number in COHERENCE_SEEDS)
+        ]
+    )
     for loss in ("noise", "output part")
-}  # fmt: skip
+}
 law = predict_output_coherence(build(first_gain=1.0).statistics())
-Comparisons([
-    Comparison("coherence of the output part, layer 6", law,
-               coherence["output part"][:, -1], variant=5, tolerance=0.05 * law,
-               reason="limit of many channels"),
-    Comparison("coherence of the noise loss, layer 6", 1.0,
-               coherence["noise"][:, -1], variant=5),
-])  # fmt: skip
+show(
+    [
+        Comparison(
+            "coherence of the output part, layer 6",
+            law,
+            coherence["output part"][:, -1],
+            variant=5,
+            tolerance=0.05 * law,
+            reason="limit of many channels",
+        ),
+        Comparison(
+            "coherence of the noise loss, layer 6", 1.0, coherence["noise"][:, -1], variant=5
+        ),
+    ]
+)
 
 # %%
 # On the way back the agreement is lost layer by layer, since each weight mixes it with its own
@@ -263,17 +325,26 @@ Comparisons([
 fig, ax = plt.subplots(figsize=(6.4, 4.2))
 for loss, color, marker in (("noise", "blue", "o"), ("output part", "vermilion", "D")):
     points = [estimate(column) for column in coherence[loss].T]
-    ax.errorbar(range(1, 7), [p.mean for p in points], [p.half_width for p in points],
-                fmt=marker, color=COLORS[color], label=loss)  # fmt: skip
+    ax.errorbar(
+        range(1, 7),
+        [p.mean for p in points],
+        [p.half_width for p in points],
+        fmt=marker,
+        color=COLORS[color],
+        label=loss,
+    )
 ax.plot(6, law, "_", color=COLORS["law"], markersize=24, markeredgewidth=2, label="law, layer 6")
 ax.axhline(1, color=COLORS["law"], linewidth=1.5)
 ax.set(xlabel="layer", ylabel="coherence of the weight gradient", yscale="log")
 ax.legend(loc="lower right", bbox_to_anchor=(1, 0.15))
 first, last = coherence["output part"].mean(0)[[0, -1]]
 ax.set_title(f"Positions agree {first:.1f}-fold in layer 1, {last:.0f}-fold in layer 6")
-describe(fig, "Coherence of the weight gradient over six layers: for the noise loss it stays at 1, "
-         f"for the output part it rises from {first:.1f} to {last:.0f}, beside the law "
-         f"{law:.0f} in layer 6.")  # fmt: skip
+describe(
+    fig,
+    "Coherence of the weight gradient over six layers: for the noise loss it stays at 1, "
+    f"for the output part it rises from {first:.1f} to {last:.0f}, beside the law "
+    f"{law:.0f} in layer 6.",
+)
 plt.show()
 
 # %%
@@ -283,13 +354,18 @@ plt.show()
 
 agree = [bool((ratios["our network", loss] < 1).all()) for loss in TWO]
 share = (ratios["gains 1", "noise"] < 1).mean(0)
-Answer(
-    f"The first gradient of our network is the smaller one {'in' if all(agree) else 'not in'} all "
-    f"{len(SEEDS)} networks per loss, for five metrics and both losses. With gains 1 and the noise "
-    f"loss that is so for {share[0]:.0%} of the networks in the L2 norm and {share[2]:.0%} in the "
-    f"mean. The MSE differs because its terms agree: {last:.0f}-fold in layer 6 (predicted "
-    f"{law:.0f}).",
-    variant=5,
+show(
+    Answer(
+        "The first gradient of our network is the smaller one "
+        f"{'in' if all(agree) else 'not in'} all "
+        f"{len(SEEDS)} networks per loss, for five metrics and both losses. With gains 1 and the "
+        "noise "
+        f"loss that is so for {share[0]:.0%} of the networks in the L2 norm and {share[2]:.0%} "
+        "in the "
+        f"mean. The MSE differs because its terms agree: {last:.0f}-fold in layer 6 (predicted "
+        f"{law:.0f}).",
+        variant=5,
+    )
 )
 
 # %%

@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from scipy.stats import norm
 
 from seminar.data import photo_patches
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, ratio_of_means, seeds
+from seminar.evidence import Answer, Comparison, estimate, ratio_of_means, seeds, show
 from seminar.plotting import COLORS, describe, direct_label, predicted_and_measured, use_style
 from seminar.variants.pooling_kinds import (
     build,
@@ -83,7 +83,7 @@ plt.show()
 # %%
 # The integral against the measurement; 2x2 windows stand on the variant's own page.
 
-Comparisons(
+show(
     Comparison(f"Largest of {side}x{side} numbers: mean", predict_max(side**2).mean, values, 6)
     for side, values in zip(sides[1:], peak[1:], strict=True)
 )
@@ -138,7 +138,7 @@ for seed in seeds(60, 10):
         torch.manual_seed(seed)
         x = F.conv2d(torch.randn(16, 1, 64, 64), weight)
         lift[name].append(F.max_pool2d(x, 2).mean().item())
-Comparisons(
+show(
     Comparison(f"MaxPool 2x2 on {name} noise: mean", law[name], lift[name], 6)
     for name in ("rough", "blurred", "more blurred")
 )
@@ -158,7 +158,7 @@ for seed in seeds(400, 20):
     again.append(F.max_pool2d(x, 2).mean((0, 2, 3)))
     average.append(F.adaptive_avg_pool2d(x, 1).square().mean((0, 2, 3)))
 again, average = (torch.stack(rows, dim=1).double().numpy() for rows in (again, average))
-Comparisons(
+show(
     Comparison(f"{name} noise, second sample: mean of MaxPool 2x2", law[name], row, 6)
     for name, row in zip(filters, again, strict=True)
 )
@@ -176,7 +176,7 @@ Comparisons(
 # border is left.
 
 n, gap_law = side**2, predict_filtered_average(bank, side)
-Comparisons(
+show(
     Comparison(f"{name} noise: n times the variance of GAP", n * predicted, n * row, 6)
     for name, predicted, row in zip(filters, gap_law, average, strict=True)
 )
@@ -200,7 +200,7 @@ for seed in seeds(100, 10):
     torch.manual_seed(30_000 + seed)
     maps = layer(torch.randn(8, 3, 66, 66))
     channels.append([F.max_pool2d(x, 2).mean().item() for x in (maps, maps.relu())])
-Comparisons(
+show(
     Comparison(f"32 random filters{kind}: mean of MaxPool 2x2", rule.mean(), values, 6)
     for kind, rule, values in zip(("", ", ReLU"), rules, np.transpose(channels), strict=True)
 )
@@ -239,7 +239,7 @@ for seed in seeds(200, 12):
 # a border too; in both it leaves out the correlations of single filters.
 
 reason = "the first layer's padding and the correlations of single filters are left out"
-Comparisons(
+show(
     Comparison(
         f"F on noise, padding={padding}: mean of MaxPool over GAP",
         rule.ratio,
@@ -277,7 +277,7 @@ for seed in seeds(24, 4):
     torch.manual_seed(40_000 + seed)
     x = torch.fft.ifft2(torch.fft.fft2(torch.randn(192, 64, 64)) * amplitude).real
     control.append(F.max_pool2d(x, 2).mean().item())
-Comparison("Normal maps, correlated like photographs: lift", photo_law.mean(), control, 6)
+show(Comparison("Normal maps, correlated like photographs: lift", photo_law.mean(), control, 6))
 
 # %%
 # So the correlations are not to blame. A photograph has its contrast in a few edges: most steps
@@ -324,13 +324,16 @@ plt.show()
 # %%
 # The answer of this page:
 
-Answer(
-    f"Neighbours that are alike lower the lift of MaxPool from {again[1].mean():.2f} to "
-    f"{again[3].mean():.2f} standard deviations (laws: {law['white']:.2f}, "
-    f"{law['more blurred']:.2f}) and raise the variance of GAP by the factor "
-    f"{(average[3].mean() / average[1].mean()):.1f}; photographs have {photo[1]:.2f} where normal "
-    f"maps of the same correlations have {normal[1]:.2f}.",
-    6,
+show(
+    Answer(
+        f"Neighbours that are alike lower the lift of MaxPool from {again[1].mean():.2f} to "
+        f"{again[3].mean():.2f} standard deviations (laws: {law['white']:.2f}, "
+        f"{law['more blurred']:.2f}) and raise the variance of GAP by the factor "
+        f"{(average[3].mean() / average[1].mean()):.1f}; photographs have {photo[1]:.2f} where "
+        "normal "
+        f"maps of the same correlations have {normal[1]:.2f}.",
+        6,
+    )
 )
 
 # %%

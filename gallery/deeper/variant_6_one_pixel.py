@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 
 from seminar.data import photo_patches
-from seminar.evidence import Answer, Comparison, Comparisons, estimate, seeds
+from seminar.evidence import Answer, Comparison, estimate, seeds, show
 from seminar.plotting import COLORS, describe, feature_maps, predicted_and_measured, use_style
 from seminar.variants.pooling_kinds import (
     bin_matrix,
@@ -74,7 +74,7 @@ for seed in seeds(200, 20):
     moved["MaxPool"].append((F.max_pool2d(with_outlier, 2) - F.max_pool2d(x, 2)).mean((0, 2, 3)))
     moved["GAP"].append((with_outlier - x).mean((0, 2, 3)))
 moved = {kind: torch.stack(rows, dim=1).double().numpy() for kind, rows in moved.items()}
-Comparisons(
+show(
     Comparison(f"Outlier {name}: {kind} moves by", by_law[kind][i], moved[kind][i], 6)
     for i, name, kind in (
         (0, "minus 10", "MaxPool"),
@@ -163,7 +163,7 @@ for seed in seeds(100, 10):
         before, after = pools[kind](x, side), pools[kind](x.roll(-1, -1), side)
         values.append(((after - before).square().mean().sqrt() / before.std()).item())
 laws = [2**0.5 if k == "every second" else predict_shift_change(n, kind=k) for k, n in cases]
-Comparisons(
+show(
     Comparison(f"Shift by 1 px, {kind} {side}x{side}: change", law, changes[kind, side], 6)
     for (kind, side), law in zip(cases, laws, strict=True)
 )
@@ -242,7 +242,7 @@ for seed in seeds(100, 10):
     shares.append(grad.ne(0).double().mean().item())
     through.append((grad.square().sum() / c.square().sum()).item())
 share = predict_gradient_share(2, relu=True)
-Comparisons(
+show(
     [
         Comparison("ReLU, MaxPool 2x2: positions with a gradient", share, shares, 6),
         Comparison("ReLU, MaxPool 2x2: part of the squared norm", 1 - 0.5**4, through, 6),
@@ -298,7 +298,7 @@ for seed in seeds(200, 20):
     inner = pooled[..., 1:-1, 1:-1]
     products = inner[..., 1:] * inner[..., :-1]
     together.append((products.mean() / inner.square().mean()).item())
-Comparisons(
+show(
     [
         Comparison(
             "15 to 8 bins, then GAP: n Var(error)", (counts**2).mean() ** 2 - 1, difference, 6
@@ -318,13 +318,16 @@ if not torch.equal(F.adaptive_avg_pool2d(small, 8), repeated):
 # %%
 # The answer of this page:
 
-Answer(
-    f"An outlier of +10 moves the mean of MaxPool by {moved['MaxPool'][-1].mean():.3f} and GAP by "
-    f"{moved['GAP'][-1].mean():.3f}, one of -10 by {moved['MaxPool'][0].mean():.3f} and "
-    f"{moved['GAP'][0].mean():.3f}; after a shift by one pixel MaxPool of noise changes by "
-    f"{np.mean(changes['max', 2]):.3f} standard deviations, AvgPool by "
-    f"{np.mean(changes['average', 2]):.3f}.",
-    6,
+show(
+    Answer(
+        f"An outlier of +10 moves the mean of MaxPool by {moved['MaxPool'][-1].mean():.3f} and "
+        "GAP by "
+        f"{moved['GAP'][-1].mean():.3f}, one of -10 by {moved['MaxPool'][0].mean():.3f} and "
+        f"{moved['GAP'][0].mean():.3f}; after a shift by one pixel MaxPool of noise changes by "
+        f"{np.mean(changes['max', 2]):.3f} standard deviations, AvgPool by "
+        f"{np.mean(changes['average', 2]):.3f}.",
+        6,
+    )
 )
 
 # %%

@@ -14,6 +14,13 @@ References:
 
 from __future__ import annotations
 
-from seminar.data.load import PHOTO_CREDIT, ImageSplit, load_data, photo_patches, shift_images
+from seminar.data.load import ImageSplit, load_data, photo_patches, shift_images
 
 __all__ = ["PHOTO_CREDIT", "ImageSplit", "load_data", "photo_patches", "shift_images"]
+
+#: Whom to name beside patches of the photographs (names as in scikit-learn's own README).
+PHOTO_CREDIT = (
+    "Photographs china.jpg (flickr.com/photos/danielbuechele/6061409035) and flower.jpg "
+    "(flickr.com/photos/vultilion/6056698931), both attributed to danielbuechele by "
+    "scikit-learn, which ships them; CC BY 2.0"
+)

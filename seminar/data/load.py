@@ -19,14 +19,7 @@ from torch.nn import functional
 from seminar._checks import class_numbers, require_images, require_one_label_each, whole_number
 from seminar.data.sources import Source, read_source
 
-__all__ = ["PHOTO_CREDIT", "ImageSplit", "load_data", "photo_patches", "shift_images"]
-
-#: Whom to name beside patches of the photographs (names as in scikit-learn's own README).
-PHOTO_CREDIT = (
-    "Photographs china.jpg (flickr.com/photos/danielbuechele/6061409035) and flower.jpg "
-    "(flickr.com/photos/vultilion/6056698931), both attributed to danielbuechele by "
-    "scikit-learn, which ships them; CC BY 2.0"
-)
+__all__ = ["ImageSplit", "load_data", "photo_patches", "shift_images"]
 
 _TRAIN_FRACTION = 0.3  # 80/20 meets the ceiling on digits: no difference between designs is left
 
@@ -201,7 +194,7 @@ def shift_images(images: Tensor, dx: int, dy: int, fill: float) -> Tensor:
 
 
 def photo_patches(count: int, size: int, seed: int = 0) -> Tensor:
-    """Cut random square patches out of two photographs (see :data:`PHOTO_CREDIT`).
+    """Cut random square patches out of two photographs (see :data:`~seminar.data.PHOTO_CREDIT`).
 
     Args:
         count: Number of patches N.

@@ -1,14 +1,14 @@
 """What a claim is: many seeds, a mean with a 95 % interval, and a prediction beside it.
 
 A page computes one number per seed, turns the numbers into an :class:`Estimate` and sets it beside
-the law in a :class:`Comparison`. The comparison shows itself as text or HTML and, once shown as
-HTML, is kept in :data:`shown`, from which the documentation build makes its records.
+the law in a :class:`Comparison`. :func:`show` declares it shown: the build of the site records
+what was declared, and a page that computes a comparison and shows it nowhere fails there.
 """
 
 from __future__ import annotations
 
 from seminar._text import format_number
-from seminar.evidence.comparisons import Answer, Comparison, Comparisons, shown
+from seminar.evidence.comparisons import Answer, Comparison, Comparisons, Ledger, record, show
 from seminar.evidence.estimates import (
     Estimate,
     estimate,
@@ -23,11 +23,13 @@ __all__ = [
     "Comparison",
     "Comparisons",
     "Estimate",
+    "Ledger",
     "estimate",
     "format_number",
     "over_seeds",
     "quick_tier",
     "ratio_of_means",
+    "record",
     "seeds",
-    "shown",
+    "show",
 ]

@@ -2,54 +2,40 @@
 
 from __future__ import annotations
 
+import builtins
 import html
 import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from seminar._text import ascii_text, format_number, with_unit
-from seminar.evidence.estimates import (
-    ROUNDING,
-    Estimate,
-    estimate,
-    over_seeds,
-    quick_tier,
-    ratio_of_means,
-    seeds,
-)
+from seminar._text import _typeset, ascii_text, format_number, with_unit
+from seminar.evidence.estimates import ROUNDING, Estimate, estimate
 
-__all__ = [
-    "Answer",
-    "Comparison",
-    "Comparisons",
-    "Estimate",
-    "estimate",
-    "format_number",
-    "over_seeds",
-    "quick_tier",
-    "ratio_of_means",
-    "seeds",
-    "shown",
-]
+__all__ = ["Answer", "Comparison", "Comparisons", "Ledger", "record", "show"]
 
 Kind = Literal["prediction", "identity"]
 
-#: Everything shown as HTML since the list was last cleared, in order (comparisons and answers).
-shown: list[Comparison | Answer] = []
+#: What is said of each outcome of a comparison.
+VERDICTS = {
+    "holds": "holds",
+    "tolerance": "holds within its tolerance",
+    "rounding": "holds to rounding",
+    "disagrees": "disagrees",
+}
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A law's prediction beside its measurement.
 
-    ``holds`` is True where the prediction lies inside the interval, widened by an approximation
-    tolerance that is declared with its reason: ``|predicted - mean| <= half-width + tolerance``.
-    An identity holds only if *every* sample lies within the tolerance.
+    ``holds`` is True where ``low - tolerance <= predicted <= high + tolerance``: the prediction
+    lies inside the interval, widened by an approximation tolerance that is declared with its
+    reason. An identity holds only if *every* sample lies within the tolerance.
 
     Attributes:
         law: Name of the law, short enough for a table row; unique on its page.
@@ -96,6 +82,8 @@ class Comparison:
             )
         value = measured if isinstance(measured, Estimate) else estimate(measured)
         object.__setattr__(self, "estimate", value)
+        if _ledger is not None:
+            _ledger.made.append(self)
 
     @property
     def holds(self) -> bool:
@@ -110,9 +98,9 @@ class Comparison:
         return self._lies_within(self.tolerance)
 
     def _lies_within(self, tolerance: float) -> bool:
-        gap = abs(self.predicted - self.estimate.mean)
         rounding = ROUNDING * max(abs(self.predicted), abs(self.estimate.mean))
-        return gap <= self.estimate.half_width + tolerance + rounding
+        slack = tolerance + rounding
+        return self.estimate.low - slack <= self.predicted <= self.estimate.high + slack
 
     @property
     def anchor(self) -> str:
@@ -120,21 +108,28 @@ class Comparison:
         return "law-" + (re.sub(r"[^a-z0-9]+", "-", self.law.lower()).strip("-") or "unnamed")
 
     @property
-    def verdict(self) -> str:
-        """The verdict in words.
+    def outcome(self) -> Literal["holds", "tolerance", "rounding", "disagrees"]:
+        """The verdict as a key.
 
-        ``"holds"``, ``"holds within its tolerance"``, ``"holds to rounding"`` or ``"disagrees"``.
-        The second is a prediction outside the interval that the declared tolerance covers, the
-        third an identity: it is exact but for the rounding that its tolerance allows.
+        ``"tolerance"`` is a prediction outside the interval that the declared tolerance covers,
+        ``"rounding"`` an identity: it is exact but for the rounding that its tolerance allows.
         """
         if not self.holds:
             return "disagrees"
         if self.kind == "identity":
-            return "holds to rounding"
-        return "holds" if self._lies_within(0.0) else "holds within its tolerance"
+            return "rounding"
+        return "holds" if self._lies_within(0.0) else "tolerance"
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in words."""
+        return VERDICTS[self.outcome]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record that the build keeps (without the page, which the build adds)."""
+        """Return the record that the build keeps (without the page, which the build adds).
+
+        It holds the numbers, and under ``texts`` the same as the page shows them.
+        """
         return {
             "variant": self.variant,
             "law": self.law,
@@ -143,13 +138,19 @@ class Comparison:
             "low": self.estimate.low,
             "high": self.estimate.high,
             "seeds": self.estimate.seeds,
+            "level": self.estimate.level,
             "holds": self.holds,
+            "outcome": self.outcome,
             "verdict": self.verdict,
             "kind": self.kind,
             "unit": self.unit,
             "tolerance": self.tolerance,
             "reason": self.reason,
             "anchor": self.anchor,
+            "texts": {
+                "predicted": self.format_predicted(),
+                "measured": self.estimate.format(self.unit),
+            },
         }
 
     def __str__(self) -> str:
@@ -157,7 +158,7 @@ class Comparison:
             f"{self.law}: {self.verdict}",
             f"  predicted  {self.format_predicted()}",
             f"  measured   {self.estimate.format(self.unit)}  "
-            f"({self.estimate.level:.0%} interval, {self.estimate.seeds} seeds)",
+            f"({self.estimate.level_text} interval, {self.estimate.seeds} seeds)",
         ]
         if self.tolerance:
             lines.append(f"  tolerance  {self.format_tolerance()}: {self.reason}")
@@ -174,7 +175,7 @@ class Comparison:
 
     def format_tolerance(self) -> str:
         """Return the approximation tolerance with two digits and its unit."""
-        return with_unit(f"{self.tolerance:.2g}", self.unit)
+        return with_unit(_typeset(f"{self.tolerance:.2g}"), self.unit)
 
     def _repr_html_(self) -> str:
         return Comparisons([self])._repr_html_()
@@ -198,9 +199,8 @@ class Comparisons(tuple[Comparison, ...]):
         return "\n".join(str(row) for row in self)
 
     def _repr_html_(self) -> str:
-        shown.extend(self)
         rows = "\n".join(_html_row(row) for row in self)
-        levels = " or ".join(sorted({f"{row.estimate.level * 100:g} %" for row in self}))
+        levels = " or ".join(sorted({row.estimate.level_text for row in self}))
         return (
             '<div class="comparison-card" tabindex="0" role="group" '
             'aria-label="Prediction beside measurement">\n<table class="comparison">\n'
@@ -227,8 +227,62 @@ class Answer:
         return ascii_text(self.text)
 
     def _repr_html_(self) -> str:
-        shown.append(self)
         return f'<p class="answer">{html.escape(self.text)}</p>'
+
+
+@dataclass
+class Ledger:
+    """What one page claimed.
+
+    Attributes:
+        made: Every comparison that was computed, in order.
+        shown: Every comparison and answer that was declared shown, in order.
+    """
+
+    made: list[Comparison] = field(default_factory=list)
+    shown: list[Comparison | Answer] = field(default_factory=list)
+
+    @property
+    def unshown(self) -> list[Comparison]:
+        """The comparisons that were computed and shown nowhere."""
+        seen = {id(item) for item in self.shown}
+        return [row for row in self.made if id(row) not in seen]
+
+
+_ledger: Ledger | None = None
+
+
+def record(ledger: Ledger | None) -> None:
+    """Keep in ``ledger`` what is computed and shown from now on; None keeps nothing."""
+    global _ledger
+    _ledger = ledger
+
+
+@overload
+def show(what: Answer) -> Answer: ...
+@overload
+def show(what: Comparison | Iterable[Comparison]) -> Comparisons: ...
+def show(what: Answer | Comparison | Iterable[Comparison]) -> Answer | Comparisons:
+    """Declare comparisons, or a page's answer, as shown: the build of the site records them.
+
+    Args:
+        what: One comparison, several for one table, or an answer.
+
+    Returns:
+        The table or the answer, which shows itself at the end of a notebook's or page's cell. A
+        plain script prints it.
+
+    Raises:
+        ValueError: If two comparisons of the table have one name.
+    """
+    if isinstance(what, Comparison):
+        what = [what]
+    item = what if isinstance(what, Answer) else Comparisons(what)
+    if _ledger is not None:
+        _ledger.shown += [item] if isinstance(item, Answer) else item
+    elif not hasattr(builtins, "__IPYTHON__"):
+        print(item)  # noqa: T201  a script has no cell that would show it
+    return item
 
 
 def _html_row(row: Comparison) -> str:

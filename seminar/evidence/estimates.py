@@ -14,7 +14,6 @@ from scipy import stats
 from seminar._text import ascii_text, format_number, with_unit
 
 __all__ = [
-    "ROUNDING",
     "Estimate",
     "estimate",
     "over_seeds",
@@ -76,13 +75,24 @@ class Estimate:
         """Half of the interval's width."""
         return (self.high - self.low) / 2
 
+    @property
+    def level_text(self) -> str:
+        """The confidence level in per cent."""
+        return f"{self.level * 100:g}\N{NO-BREAK SPACE}%"
+
     def format(self, unit: str = "") -> str:
-        """Return ``mean ± half-width`` with the digits that the interval justifies."""
+        """Return ``mean ± half-width``, with the digits that the interval justifies.
+
+        An interval that is not centred on the mean is given by its ends: ``mean (low to high)``.
+        """
         half = 0.0 if self.half_width <= ROUNDING * abs(self.mean) else self.half_width
+        if abs(self.low + self.high - 2 * self.mean) > 0.1 * half:
+            low, mean, high = (format_number(v, half) for v in (self.low, self.mean, self.high))
+            return with_unit(f"{mean} ({low} to {high})", unit)
         return with_unit(f"{format_number(self.mean, half)} ± {format_number(half, half)}", unit)
 
     def __str__(self) -> str:
-        return ascii_text(f"{self.format()} ({self.level:.0%} interval, {self.seeds} seeds)")
+        return ascii_text(f"{self.format()} ({self.level_text} interval, {self.seeds} seeds)")
 
 
 def estimate(samples: Iterable[float] | npt.ArrayLike, level: float = 0.95) -> Estimate:

@@ -40,7 +40,7 @@ from sphinx.util.docutils import docutils_namespace, patch_docutils
 from sphinx.util.inventory import InventoryFile
 from used_on_pages import link_line
 
-from seminar.evidence import Answer, Comparison
+from seminar.evidence import Answer, Comparison, Ledger, show
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -207,11 +207,15 @@ def comparison(law="law"):
     return Comparison(law, 1.0, [0.9, 1.1], 1)
 
 
+def ledger(*shown, made=()):
+    return Ledger([*made, *(item for item in shown if isinstance(item, Comparison))], list(shown))
+
+
 def test_record_keeps_comparisons_and_answers(tmp_path):
     script = tmp_path / "variants" / "variant_1_weight_variance.py"
     script.parent.mkdir()
     script.write_text('"""\nOne title\n=========\n"""\n', encoding="utf-8")
-    gallery_records.write_record(script, [comparison(), Answer("Yes.", 1)])
+    gallery_records.write_record(script, ledger(comparison(), Answer("Yes.", 1)))
     (docname, record), *others = gallery_records.read_records(tmp_path, ["variants"]).items()
     assert (docname, others) == ("variants/variant_1_weight_variance", [])
     assert (record["title"], record["answers"]) == ("One title", ["Yes."])
@@ -220,7 +224,7 @@ def test_record_keeps_comparisons_and_answers(tmp_path):
 
 def test_record_refuses_two_comparisons_of_one_name(tmp_path):
     with pytest.raises(ExtensionError, match=r"x\.py shows two comparisons named \['law-law'\]"):
-        gallery_records.write_record(tmp_path / "x.py", [comparison(), comparison()])
+        gallery_records.write_record(tmp_path / "x.py", ledger(comparison(), comparison()))
 
 
 def test_record_refuses_a_broken_identity(tmp_path):
@@ -228,7 +232,31 @@ def test_record_refuses_a_broken_identity(tmp_path):
     script.write_text('"""\nOne title\n"""\n', encoding="utf-8")
     broken = Comparison("sum", 1.0, [1.0, 1.1], 1, kind="identity")
     with pytest.raises(ExtensionError, match=r"x\.py: an identity is broken: \['sum'\]"):
-        gallery_records.write_record(script, [broken])
+        gallery_records.write_record(script, ledger(broken))
+
+
+def test_record_refuses_a_comparison_that_is_shown_nowhere(tmp_path):
+    script = tmp_path / "x.py"
+    script.write_text('"""\nOne title\n"""\n', encoding="utf-8")
+    book = ledger(comparison("seen"), made=[comparison("forgotten")])
+    with pytest.raises(ExtensionError, match=r"x\.py computes .* nowhere: \['forgotten'\]"):
+        gallery_records.write_record(script, book)
+
+
+def test_what_a_script_declares_shown_is_recorded(tmp_path):
+    (tmp_path / "gallery").mkdir()
+    (tmp_path / "docs" / "variants").mkdir(parents=True)
+    script = tmp_path / "gallery" / "variant_1_x.py"
+    script.write_text('"""\nOne title\n"""\n', encoding="utf-8")
+    (tmp_path / "docs" / "variants" / script.name).write_bytes(script.read_bytes())
+    conf = {"examples_dirs": ["../gallery"], "gallery_dirs": ["variants"]}
+    conf["src_dir"] = str(tmp_path / "docs")
+    gallery_records.reset(conf, script.name, "before")
+    show([comparison()])._repr_html_()  # shown in HTML as often as one likes, recorded once
+    gallery_records.reset(conf, script.name, "after")
+    comparison("after the script")
+    record = gallery_records.read_records(tmp_path / "docs", ["variants"])["variants/variant_1_x"]
+    assert [row["law"] for row in record["results"]] == ["law"]
 
 
 def test_unchanged_file_keeps_its_time(tmp_path):
@@ -598,21 +626,21 @@ def test_scoreboard_row_shows_the_record_and_links_to_it():
 
 
 @pytest.mark.parametrize(
-    ("predicted", "tolerance", "verdict"),
+    ("predicted", "tolerance", "outcome"),
     [
-        (1.0, 0.0, scoreboard.HOLDS),
-        (3.0, 1.5, scoreboard.WITHIN),
-        (3.0, 0.0, scoreboard.DISAGREES),
+        (1.0, 0.0, "holds"),
+        (3.0, 1.5, "tolerance"),
+        (3.0, 0.0, "disagrees"),
     ],
     ids=["inside", "by tolerance", "outside"],
 )
-def test_scoreboard_tells_an_interval_from_a_tolerance(predicted, tolerance, verdict):
+def test_scoreboard_tells_an_interval_from_a_tolerance(predicted, tolerance, outcome):
     reason = "a limit law" if tolerance else ""
     row = Comparison("law", predicted, [0.9, 1.1], 1, tolerance=tolerance, reason=reason)
-    assert row.verdict == verdict
+    assert row.outcome == outcome
     counts = re.findall(r"(\d+) (?:of|within|outside)", scoreboard.summarize([row.to_dict()], 0))
-    order = (scoreboard.HOLDS, scoreboard.WITHIN, scoreboard.DISAGREES)
-    assert counts == [str(int(verdict == name)) for name in order]
+    order = ("holds", "tolerance", "disagrees")
+    assert counts == [str(int(outcome == name)) for name in order]
 
 
 # -- figure_script -------------------------------------------------------------------------------

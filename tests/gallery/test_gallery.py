@@ -23,8 +23,6 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "gallery").glob("*.py"))  # one for each variant: the assignment's answer
 DEEPER = sorted((ROOT / "gallery" / "deeper").glob("*.py"))  # what goes further
 SCRIPTS = [*PAGES, *DEEPER]
-HARD_LIMIT = 25  # lines of one cell
-PAGE_LIMIT = 365  # lines of one script: about 15 minutes of reading
 ROLES = re.compile(r":(?!math:|eq:|doc:)[a-z:]+:`")  # the notebook shows other roles raw
 
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -41,11 +39,6 @@ def blocks(script):
 
 def cells(script):
     return [block for block in blocks(script) if block.type == "code"]
-
-
-def code_lines(cell):
-    lines = [line.strip() for line in cell.content.splitlines()]
-    return [line for line in lines if line and not line.startswith("#")]
 
 
 def tree(script):
@@ -75,11 +68,6 @@ def test_script_name_belongs_to_a_variant_that_it_imports(script):
     slug = VARIANTS[int(number)].slug
     assert topic == slug or script in DEEPER
     assert f"from seminar.variants.{slug} import" in script.read_text(encoding="utf-8")
-
-
-@every_script
-def test_script_is_not_too_long(script):
-    assert len(script.read_text(encoding="utf-8").splitlines()) <= PAGE_LIMIT
 
 
 @every_script
@@ -140,12 +128,6 @@ def test_script_passes_its_own_variant_and_not_the_registry(script):
     assert "VARIANTS" not in {
         node.id for node in ast.walk(tree(script)) if isinstance(node, ast.Name)
     }
-
-
-@every_script
-def test_cell_is_short(script):
-    long = {cell.lineno: len(code_lines(cell)) for cell in cells(script)}
-    assert not {line: size for line, size in long.items() if size > HARD_LIMIT}
 
 
 @every_script

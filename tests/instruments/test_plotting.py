@@ -97,7 +97,8 @@ def test_predicted_and_measured_draws_the_interval(fig: Figure) -> None:
     assert np.array(segments).tolist() == [[[0, 0.5], [0, 2]], [[1, 2.5], [1, 3.25]]]
     assert bars.lines[0].get_linestyle() == "None"
     assert ax.lines[0].get_ydata().tolist() == [1, 1.5, 3]
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["law", "measured, 95 % interval"]
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["law", f"measured, {estimates[0].level_text} interval"]
 
 
 @pytest.mark.parametrize(("positions", "predicted"), [([0, 1], [1]), ([0], [1, 2])])

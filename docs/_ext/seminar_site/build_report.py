@@ -28,11 +28,15 @@ from sphinx.application import Sphinx
 from gallerykit.costs import SUFFIX, read_costs
 from gallerykit.tables import Cell, table
 from seminar_site.result_views import View
-from seminar_site.scoreboard import DISAGREES, HOLDS, WITHIN
 
 TIMES = "_static/build-times.js"
 MEASURED = {"CPU, s": "cpu_s", "wall, s": "wall_s", "peak, MiB": "peak_mib", "threads": "threads"}
-COUNTED = {"holds": HOLDS, "within": WITHIN, "disagrees": DISAGREES, "identities": "identity"}
+COUNTED = {
+    "holds": "holds",
+    "within": "tolerance",
+    "disagrees": "disagrees",
+    "identities": "identity",
+}
 FILL = """\
 for (const node of document.querySelectorAll("[data-cost]")) {
   const [row, column] = node.dataset.cost.split(" ");
@@ -64,8 +68,8 @@ class BuildReport(View):
 
 
 def count_verdicts(results: list[dict[str, Any]]) -> Counter[str]:
-    """Return how many comparisons of a page ended in which verdict, identities apart."""
-    return Counter(row["verdict"] if row["kind"] == "prediction" else "identity" for row in results)
+    """Return how many comparisons of a page ended in which way, identities apart."""
+    return Counter(row["outcome"] if row["kind"] == "prediction" else "identity" for row in results)
 
 
 def _row(first: Cell, name: str, count: Counter[str]) -> list[Cell]:

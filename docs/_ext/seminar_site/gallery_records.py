@@ -1,11 +1,12 @@
 """Keep what each page claimed: its comparisons, its answer and its question.
 
-``seminar.evidence.shown`` collects every comparison and answer that a page showed. Named in
-sphinx-gallery's ``reset_modules`` (with ``reset_modules_order = "both"``), :func:`reset` clears
-the list before a script and writes ``NAME.record.json`` beside the generated page after it; a
-broken identity fails the build there. A page that is not re-run keeps its file. Once all pages have
-run, the files are merged into one: a list of objects with the keys of ``Comparison.to_dict()`` and
-the ``page``. Its place, seen from the built site, is a setting::
+A page declares its comparisons and its answer with ``seminar.evidence.show``. Named in
+sphinx-gallery's ``reset_modules`` (with ``reset_modules_order = "both"``), :func:`reset` opens a
+ledger before a script and writes ``NAME.record.json`` beside the generated page after it. A broken
+identity fails the build there, and so does a comparison that was computed and shown nowhere. A page
+that is not re-run keeps its file. Once all pages have run, the files are merged into one: a list of
+objects with the keys of ``Comparison.to_dict()`` and the ``page``. Its place, seen from the built
+site, is a setting::
 
     gallery_records_file = "results.json"
 """
@@ -17,32 +18,40 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 from gallerykit.files import beside_pages, generated_copy, write_if_changed
 
+if TYPE_CHECKING:
+    from seminar.evidence import Ledger
+
 SUFFIX = ".record.json"
 VARIANTS = "seminar.variants."
 
 
+_ledger: Ledger | None = None
+
+
 def reset(gallery_conf: dict[str, Any], fname: str | None, when: str) -> None:
-    """Clear the list before a script; write its record after it."""
-    evidence = sys.modules.get("seminar.evidence")
-    if fname is None or evidence is None:
-        shown: list[Any] = []
-    else:
-        shown = evidence.shown
+    """Open a ledger before a script; close it and write the record after it."""
+    from seminar.evidence import Ledger, record  # here: a build without changes is quicker
+
+    global _ledger
     if when == "before":
-        shown.clear()
-    elif fname is not None:
-        write_record(generated_copy(gallery_conf, str(fname)), list(shown))
+        _ledger = Ledger()
+        record(_ledger)
+        return
+    record(None)
+    if fname is not None and _ledger is not None:
+        write_record(generated_copy(gallery_conf, str(fname)), _ledger)
 
 
-def write_record(script: Path, shown: list[Any]) -> None:
+def write_record(script: Path, ledger: Ledger) -> None:
     """Write the record of one page; ``script`` is its generated copy."""
+    shown = ledger.shown
     results = [item.to_dict() for item in shown if hasattr(item, "to_dict")]
     twice = [name for name, count in Counter(row["anchor"] for row in results).items() if count > 1]
     if twice:
@@ -50,6 +59,12 @@ def write_record(script: Path, shown: list[Any]) -> None:
     broken = [row["law"] for row in results if row["kind"] == "identity" and not row["holds"]]
     if broken:
         raise ExtensionError(f"{script.name}: an identity is broken: {broken}")
+    hidden = [row.law for row in ledger.unshown]
+    if hidden:
+        raise ExtensionError(
+            f"{script.name} computes comparisons that it shows nowhere: {hidden}; pass them to "
+            "seminar.evidence.show"
+        )
     record = {
         "title": page_title(script),
         "variant": _variant_of(script),

@@ -24,8 +24,7 @@ from sphinx.application import Sphinx
 from gallerykit import tables
 from seminar_site.result_views import View
 
-COLUMNS = ("law", "predicted", "measured, 95 % interval", "seeds", "verdict")
-HOLDS, WITHIN, DISAGREES = "holds", "holds within its tolerance", "disagrees"
+COLUMNS = ("law", "predicted", "measured, {level} interval", "seeds", "verdict")
 
 
 class Scoreboard(View):
@@ -52,17 +51,17 @@ class Scoreboard(View):
                 *_by_variant(identities, "Identities of variant {}"),
             ]
         first = list({row["variant"]: row for row in reversed(laws)}.values())[::-1]
-        missed = [row for row in laws if row["verdict"] == DISAGREES and row not in first]
+        missed = [row for row in laws if row["outcome"] == "disagrees" and row not in first]
         return [summary, table(first + missed, numbered=True)]
 
 
 def summarize(laws: list[dict[str, Any]], identities: int) -> str:
     """Return how many predictions ended in which verdict."""
-    count = Counter(row["verdict"] for row in laws)
+    count = Counter(row["outcome"] for row in laws)
     return (
-        f"{count[HOLDS]} of {len(laws)} predictions lie inside the measurement's interval, "
-        f"{count[WITHIN]} within a tolerance that their page declares and explains, "
-        f"{count[DISAGREES]} outside. {identities} identities stand apart."
+        f"{count['holds']} of {len(laws)} predictions lie inside the measurement's interval, "
+        f"{count['tolerance']} within a tolerance that their page declares and explains, "
+        f"{count['disagrees']} outside. {identities} identities stand apart."
     )
 
 
@@ -81,21 +80,19 @@ def table(rows: list[dict[str, Any]], *, numbered: bool = False) -> nodes.table:
 
     Where ``numbered``, the law's name begins with the number of its variant.
     """
-    return tables.table(COLUMNS, (_row(row, numbered) for row in rows), "scoreboard")
+    levels = " or ".join(f"{100 * level:g} %" for level in sorted({row["level"] for row in rows}))
+    heads = [name.format(level=levels) for name in COLUMNS]
+    return tables.table(heads, (_row(row, numbered) for row in rows), "scoreboard")
 
 
 def _row(row: dict[str, Any], numbered: bool) -> list[tables.Cell]:
-    from seminar.evidence import Comparison, Estimate  # here: a build without changes is quicker
-
-    estimate = Estimate(row["measured"], row["low"], row["high"], row["seeds"])
-    shown = Comparison(row["law"], row["predicted"], estimate, row["variant"], row["unit"])
     name = f"{row['variant']} · {row['law']}" if numbered else row["law"]
     law = nodes.reference("", name, internal=True, refuri="")
     law["record_page"], law["record_anchor"] = row["record_page"], row["anchor"]
     mark = "\N{CHECK MARK}" if row["holds"] else "\N{BALLOT X}"
     colour = "verdict-holds" if row["holds"] else "verdict-disagrees"
     said = nodes.inline("", f"{mark} {row['verdict']}", classes=[colour])
-    texts = (shown.format_predicted(), estimate.format(row["unit"]), str(row["seeds"]))
+    texts = (row["texts"]["predicted"], row["texts"]["measured"], str(row["seeds"]))
     return [law, *texts, said]
 
 
