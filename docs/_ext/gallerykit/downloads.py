@@ -25,7 +25,7 @@ from hatchling.builders.wheel import WheelBuilder
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
-from gallerykit.files import as_list
+from gallerykit.files import gallery_dirs
 
 SERVED = "_downloads/wheel"
 ADVICE = """\
@@ -72,7 +72,7 @@ class Downloads:
         for wheel in filter(None, (self.wheel, *self.more)):
             target.mkdir(parents=True, exist_ok=True)
             shutil.copy(wheel, target)
-        galleries = as_list(app.config.sphinx_gallery_conf["gallery_dirs"])
+        galleries = gallery_dirs(app.config)
         for source, (_, name) in app.env.dlfiles.items() if self.wheel else ():
             file = Path(source)
             if file.suffix == ".py" and any(file.is_relative_to(one) for one in galleries):
@@ -108,7 +108,7 @@ def build_wheel(project: Path, target: Path) -> Path:
 
 def archives(app: Sphinx) -> list[Path]:
     """Return the zips that sphinx-gallery made: one a page, and one of each kind for all."""
-    galleries = as_list(app.config.sphinx_gallery_conf["gallery_dirs"])
+    galleries = gallery_dirs(app.config)
     return [path for name in galleries for path in sorted(Path(app.srcdir, name).rglob("*.zip"))]
 
 
@@ -139,7 +139,6 @@ def advised(script: bytes, wheel: str) -> bytes:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the handlers around sphinx-gallery, which runs at priority 500."""
-    app.setup_extension("sphinx_gallery.gen_gallery")
     app.add_config_value("gallery_downloads_project", "", "")
     app.add_config_value("gallery_downloads_more", [], "", types=(list, tuple))
     state = Downloads()

@@ -8,7 +8,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sphinx.config import Config
 
 
 def digest(path: Path) -> str:
@@ -27,6 +30,16 @@ def relative(path: Path, root: Path) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
+def gallery_conf(config: Config) -> dict[str, Any]:
+    """Return sphinx-gallery's settings, or none where it is not used."""
+    return getattr(config, "sphinx_gallery_conf", {})
+
+
+def gallery_dirs(config: Config) -> list[str]:
+    """Return the folders of generated pages, as seen from Sphinx's source folder."""
+    return as_list(gallery_conf(config).get("gallery_dirs", []))
+
+
 def folders(conf: dict[str, Any], source: Path) -> Iterator[tuple[Path, Path]]:
     """Yield the folder of a gallery's scripts and that of its generated pages.
 
@@ -34,7 +47,8 @@ def folders(conf: dict[str, Any], source: Path) -> Iterator[tuple[Path, Path]]:
         conf: ``sphinx_gallery_conf``; each of its two settings is one folder or a list of them.
         source: Sphinx's source folder.
     """
-    pairs = zip(as_list(conf["examples_dirs"]), as_list(conf["gallery_dirs"]), strict=True)
+    names = ("examples_dirs", "gallery_dirs")
+    pairs = zip(*(as_list(conf.get(name, [])) for name in names), strict=True)
     for examples, gallery in pairs:
         yield (source / examples).resolve(), source / gallery
 

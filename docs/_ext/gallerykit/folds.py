@@ -19,8 +19,9 @@ keeps it as it is.
 
 **Code.** On gallery pages a cell that ends a figure with ``plt.show()`` is drawing, one that
 consists of imports (and settings) is preparation, one whose last statement calls a function of
-``fold_code_calls`` does what that setting says. Their output stays open. Comments for the formatter
-(``# fmt: skip``) are left out. The notebook and the script keep every cell.
+``fold_code_calls``, maybe as the one argument of another, does what that setting says. Their output
+stays open. Comments for the formatter (``# fmt: skip``) are left out. The notebook and the script
+keep every cell.
 
 A fold is Sphinx's own collapsible admonition, which every writer knows: ``<details>`` in HTML. Its
 content carries the ids, so that a link to them opens it.
@@ -36,7 +37,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
-from gallerykit.files import as_list
+from gallerykit.files import gallery_dirs
 
 FORMATTER = re.compile(r"[ \t]*# fmt: (?:skip|off|on)$", re.MULTILINE)
 LABELS = {"figure": "The code of this figure", "imports": "Imports and settings"}
@@ -85,7 +86,7 @@ class FoldCode(SphinxTransform):
 
     def apply(self, **kwargs: Any) -> None:
         """Fold the cells of one gallery page."""
-        galleries = as_list(self.config.sphinx_gallery_conf["gallery_dirs"])
+        galleries = gallery_dirs(self.config)
         if not self.env.docname.startswith(tuple(f"{name}/" for name in galleries)):
             return
         cells = [
@@ -124,12 +125,15 @@ def reason_to_fold(code: str, labels: dict[str, str], calls: dict[str, str]) -> 
         return labels["imports"]
     last = statements[-1]
     call = last.value if isinstance(last, ast.Expr) else None
-    return calls.get(ast.unparse(call.func), "") if isinstance(call, ast.Call) else ""
+    while isinstance(call, ast.Call):
+        if (name := ast.unparse(call.func)) in calls:
+            return calls[name]
+        call = call.args[0] if len(call.args) == 1 else None  # show(Answer(...))
+    return ""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the transforms and their settings."""
-    app.setup_extension("sphinx_gallery.gen_gallery")
     app.add_config_value("fold_sections", [], "env", types=(list, tuple))
     app.add_config_value("fold_code_labels", {}, "env", types=(dict,))
     app.add_config_value("fold_code_calls", {}, "env", types=(dict,))

@@ -2,9 +2,9 @@
 
 * Boxes that scroll sideways (code, output, tables) can be focused, so that the keyboard scrolls
   them.
-* Where a row is shown as a block on a narrow screen, the style sheet can put the head's words before
-  its cells, ``td::before { content: attr(data-label); }``: each cell of a table in (or with) one of
-  the classes of ``html_cures_labelled`` carries its column's head, up to a comma.
+* Where a row is shown as a block on a narrow screen, the style sheet can put the head's words
+  before its cells, ``td::before { content: attr(data-label); }``: each cell of a table in (or with)
+  one of the classes of ``html_cures_labelled`` carries its column's head, up to a comma.
 * Entries of the bibliography are items of a list.
 """
 

@@ -1,8 +1,8 @@
 """Make the notebooks of a gallery run and read well outside the site.
 
-Where ``downloads`` builds a wheel, their first cell installs it: the file beside the notebook, as in
-the page's zip, else the one on the site by its full address, never a bare name that anybody could
-register. Their last cell prints the versions behind the numbers, Python's and those
+Where ``downloads`` builds a wheel, their first cell installs it: the file beside the notebook, as
+in the page's zip, else the one on the site by its full address, never a bare name that anybody
+could register. Their last cell prints the versions behind the numbers, Python's and those
 of ``gallery_notebooks_versions = ["torch"]``. sphinx-gallery turns
 a script's text into Markdown, formulas included, but leaves ``:doc:`` and ``:ref:`` as they are;
 here they become links to the site where its address is configured (``html_baseurl``), and their
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from gallerykit.files import as_list
+from gallerykit.files import gallery_dirs
 
 OURS = "gallerykit"  # the tag of the cells that this extension adds
 FROM_FILE = """\
@@ -92,7 +92,7 @@ def code_cell(source: str) -> dict[str, object]:
 
 def _rewrite(app: Sphinx) -> None:
     wheel, modules = app.gallery_wheel, app.config.gallery_notebooks_versions  # type: ignore[attr-defined]
-    for folder in as_list(app.config.sphinx_gallery_conf["gallery_dirs"]):
+    for folder in gallery_dirs(app.config):
         for path in sorted(Path(app.srcdir, folder).rglob("*.ipynb")):
             docname = path.relative_to(app.srcdir).with_suffix("").as_posix()
             old = path.read_text(encoding="utf-8")

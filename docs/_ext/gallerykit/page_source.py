@@ -14,7 +14,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from gallerykit.files import folders, relative
+from gallerykit.files import folders, gallery_conf, relative
 
 
 class Days:
@@ -31,9 +31,7 @@ class Days:
         self, app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
     ) -> None:
         """Give the template what it shows."""
-        context["page_source"] = source_of(
-            pagename, Path(app.srcdir), app.config.sphinx_gallery_conf
-        )
+        context["page_source"] = source_of(pagename, Path(app.srcdir), gallery_conf(app.config))
         if context["page_source"]:
             context["last_updated"] = self.days.get(context["page_source"])
 
@@ -76,13 +74,12 @@ def last_changes(root: Path) -> dict[str, str]:
     days: dict[str, str] = {}
     for commit in run.stdout.split("\0")[1:]:  # the newest first
         day, *paths = commit.split("\n")
-        days |= {path: day for path in paths if path not in days}
+        days |= {path: day for path in paths if path and path not in days}
     return days
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
-    app.setup_extension("sphinx_gallery.gen_gallery")
     state = Days()
     app.connect("builder-inited", state.read)
     app.connect("html-page-context", state.add_to_page)

@@ -14,14 +14,14 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from gallerykit.files import as_list
+from gallerykit.files import gallery_dirs
 
 FOLDER = "_images"
 
 
 def find_card(app: Sphinx, pagename: str) -> Path | None:
     """Return the picture of a page, else that of the first gallery page."""
-    names = as_list(app.config.sphinx_gallery_conf["gallery_dirs"])
+    names = gallery_dirs(app.config)
     folders = [Path(app.srcdir, name) for name in names]
     page = Path(app.srcdir, pagename)
     own = page.parent / "images" / f"{page.name}_card.png"
@@ -49,6 +49,5 @@ def _add_to_page(
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
-    app.setup_extension("sphinx_gallery.gen_gallery")
     app.connect("html-page-context", _add_to_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

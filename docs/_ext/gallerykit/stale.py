@@ -34,7 +34,7 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from gallerykit.files import digest, folders, relative, scripts
+from gallerykit.files import digest, folders, gallery_conf, relative, scripts
 from gallerykit.import_closure import Known, import_closure
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class StaleGallery:
     def before(self, app: Sphinx) -> None:
         """Make sphinx-gallery run what changed, and clean up after deleted scripts."""
         known: Known = {}
-        for script, copy in scripts(app.config.sphinx_gallery_conf, Path(app.srcdir)):
+        for script, copy in scripts(gallery_conf(app.config), Path(app.srcdir)):
             self.facts[copy] = facts = "\n".join(page_facts(app, script, known))
             changes = _changes(app, copy, facts)
             if changes:
@@ -129,7 +129,7 @@ def _changes(app: Sphinx, copy: Path, facts: str) -> str:
 
 
 def _orphans(app: Sphinx) -> Iterator[Path]:
-    for source, target in folders(app.config.sphinx_gallery_conf, Path(app.srcdir)):
+    for source, target in folders(gallery_conf(app.config), Path(app.srcdir)):
         for copy in sorted(target.rglob("*.py")):
             if not (source / copy.relative_to(target)).is_file():
                 yield copy

@@ -13,6 +13,8 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+from gallerykit.files import gallery_conf
+
 
 def link_line(entries: list[list[str]], source: Path, label: str) -> str:
     """Return the line for one object; an entry is script, its folder, its target, intro, title."""
@@ -30,7 +32,7 @@ def _plain(title: str) -> str:
 
 
 def _add_line(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    folder = app.config.sphinx_gallery_conf["backreferences_dir"]
+    folder = gallery_conf(app.config).get("backreferences_dir")
     table = Path(app.srcdir, folder or "", "backreferences_all.json")
     if not table.is_file():
         return
@@ -43,7 +45,6 @@ def _add_line(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register after napoleon, so that the line is not read as part of a section."""
     app.setup_extension("sphinx.ext.autodoc")
-    app.setup_extension("sphinx_gallery.gen_gallery")
     app.add_config_value("used_on_pages_label", "Used on:", "env")
     app.connect("autodoc-process-docstring", _add_line, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

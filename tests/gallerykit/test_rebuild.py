@@ -1,9 +1,8 @@
-"""gallery_stale with sphinx-gallery itself, in a project that has nothing else of ours."""
+"""gallerykit.stale with sphinx-gallery itself, in a project that has nothing else of the kit."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,7 +15,7 @@ EXTENSIONS = Path(__file__).parents[2] / "docs" / "_ext"
 CONF = """
 import sys
 sys.path.insert(0, r"{0}")
-extensions = ["sphinx_gallery.gen_gallery", "gallery_stale"]
+extensions = ["sphinx_gallery.gen_gallery", "gallerykit.stale"]
 html_theme = "basic"
 sphinx_gallery_conf = {{
     "examples_dirs": ["../gallery"], "gallery_dirs": ["pages"], "filename_pattern": "page_",
@@ -57,10 +56,7 @@ class Project:
 
     def __init__(self, root):
         self.root, self.runs = root, root / "runs.txt"
-        for name in ("gallery_stale.py", "import_closure.py"):
-            (root / "_ext").mkdir(exist_ok=True)
-            shutil.copy(EXTENSIONS / name, root / "_ext" / name)
-        for name, text in {**FILES, "docs/conf.py": CONF.format(root / "_ext")}.items():
+        for name, text in {**FILES, "docs/conf.py": CONF.format(EXTENSIONS)}.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
 
