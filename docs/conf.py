@@ -81,11 +81,8 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "image_scrapers": ("gallerykit.figures.scraper",),
     "reset_modules": (
-        "gallerykit.costs.stop",
-        "matplotlib",
-        "seminar_site.gallery_reset.reset_torch",
-        "seminar_site.gallery_records.reset",
-        "gallerykit.costs.start",
+        *("gallerykit.costs.stop", "matplotlib", "seminar_site.gallery_reset.reset_torch"),
+        *("seminar_site.gallery_records.reset", "gallerykit.costs.start"),
     ),
     "reset_modules_order": "both",
     "capture_repr": ("_repr_html_",),
@@ -133,8 +130,7 @@ html_permalinks_icon = "#"
 sidebar = ("brand", "search", "scroll-start", "navigation", "downloads", "scroll-end")
 html_sidebars = {"variants/**": [f"sidebar/{part}.html" for part in sidebar]}
 html_cures_labelled = ["comparison-card", "check-report", "scoreboard"]
-pygments_style = "a11y-high-contrast-light"
-pygments_dark_style = "a11y-high-contrast-dark"
+pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-contrast-dark"
 copybutton_selector = ".highlight-Python pre, .highlight-python pre, .highlight-console pre"
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
@@ -142,16 +138,13 @@ notfound_template = "404.html"
 notfound_urls_prefix = urlsplit(html_baseurl).path or "/"
 sitemap_url_scheme = "{link}"
 ogp_site_url = html_baseurl
-ogp_site_name = html_title
 ogp_use_first_image = False  # gallerykit.social_images names each page's own figure
 ogp_social_cards = {"enable": False}
 
-html_theme_options = {"top_of_page_buttons": ["edit"] if repository_url else []}
-if repository_url:
-    html_theme_options |= {
-        "source_repository": repository_url,
-        "source_branch": "main",
-        "source_directory": "docs/",
-    }
-if quick_tier():
-    html_theme_options["announcement"] = "Quick tier: few seeds, wide intervals"
+html_theme_options = {
+    "announcement": "Quick tier: few seeds, wide intervals" if quick_tier() else "",
+    "source_repository": repository_url,
+    "source_branch": "main",
+    "source_directory": "docs/",
+    "top_of_page_buttons": ["edit"] if repository_url else [],
+}

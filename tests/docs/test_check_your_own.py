@@ -20,7 +20,8 @@ from seminar_site import exercise_views
 
 @pytest.fixture
 def text(root):
-    return (root / "docs" / "check-your-own.md").read_text(encoding="utf-8")
+    page = (root / "docs" / "check-your-own.md").read_text(encoding="utf-8")
+    return exercise_views.repeat_blocks(page)
 
 
 def commands(text):
@@ -56,8 +57,17 @@ def test_options_in_the_prose_exist(text):
 
 
 def test_every_exercise_has_its_section_with_its_title(text):
-    found = re.findall(r"^## (\d) · (.*?)\n\n.*?\n\n```\{exercise\} (\d)$", text, re.M | re.S)
+    found = re.findall(r"^## (\d+) · (.*?)\n\n.*?\n\n```\{exercise\} (\d+)$", text, re.M | re.S)
     assert found == [(str(n), item.title, str(n)) for n, item in EXERCISES.items()]
+
+
+def test_block_is_repeated_for_exercises_without_a_section():
+    page = "# Page\n\n## 2 · By hand\n\n~~~{each-exercise}\nNUMBER · TITLE\n~~~\n\nEnd.\n"
+    shown = exercise_views.repeat_blocks(page).splitlines()
+    assert shown[2] == "## 2 · By hand"
+    expected = [f"{n} · {item.title}" for n, item in EXERCISES.items() if n != 2]
+    assert [line for line in shown if line[:1].isdigit()] == expected
+    assert shown[-1] == "End."
 
 
 @pytest.fixture(scope="module")

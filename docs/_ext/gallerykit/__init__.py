@@ -2,8 +2,8 @@
 
 All of them, or one by its name::
 
-    extensions = ["gallerykit"]
-    extensions = ["gallerykit.stale", "gallerykit.mathml"]
+    extensions = ["sphinx_gallery.gen_gallery", "gallerykit"]
+    extensions = ["sphinx_gallery.gen_gallery", "gallerykit.stale", "gallerykit.mathml"]
 
 What each does, and its settings, stand at its top. Functions that sphinx-gallery calls are named
 in its own settings, as strings::

@@ -41,11 +41,12 @@ def _labelled(table: re.Match[str]) -> str:
 
     def label(row: re.Match[str]) -> str:
         left = iter(labels)
-        return re.sub(
-            r"<t[hd]\b",
-            lambda cell: cell[0] + (f' data-label="{name}"' if (name := next(left, "")) else ""),
-            row[0],
-        )
+
+        def named(cell: re.Match[str]) -> str:
+            name = next(left, "")  # a head of the row has its own place, and no label
+            return f'<td data-label="{name}"' if name and cell[0] == "<td" else cell[0]
+
+        return re.sub(r"<t[hd]\b", named, row[0])
 
     return head + start + re.sub(r"<tr\b.*?</tr>", label, rows, flags=re.DOTALL)
 

@@ -10,12 +10,19 @@
 ``clauses`` is the table of what the exercise asks, and of where the site meets each clause.
 ``exercise`` lists the files to download, the hints, folded in steps, and the command. Everything
 comes from ``seminar.exercises``, as ``seminar new`` does: the starter file and the template of the
-report are written into ``starters`` in the site. So is the list of the variants' modules,
-``api/_variants.rst``, which the API reference includes.
+report are written into ``starters`` in the site. The list of the variants' modules,
+``api/_variants.rst``, which the API reference includes, is written before the pages are read.
+
+A block of a page's Markdown is repeated for each exercise that has no section ``## 3 · …`` there::
+
+    ~~~{each-exercise}
+    ## NUMBER · TITLE
+    ~~~
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +36,8 @@ from seminar import exercises
 from seminar.exercises import EXERCISES, Clause, Exercise
 
 FOLDER = "starters"
+ROOMS = Path(exercises.__file__).parent / "variants"
+EACH = re.compile(r"^~~~\{each-exercise\}\n(.*?)^~~~\n", re.MULTILINE | re.DOTALL)
 HEADS = ("clause", "what it asks", "seen on, checked by")
 MODULES = """\
 .. autosummary::
@@ -46,8 +55,7 @@ class ExerciseView(SphinxDirective):
     def exercise(self) -> Exercise:
         """Return the exercise whose number is the argument."""
         exercise = EXERCISES[int(self.arguments[0])]
-        room = Path(exercises.__file__).parent / "variants" / exercise.slug
-        self.env.note_dependency(str(room / "exercise.toml"))
+        self.env.note_dependency(str(ROOMS / exercise.slug / "exercise.toml"))
         return exercise
 
 
@@ -106,6 +114,26 @@ class ExerciseStart(ExerciseView):
         return found
 
 
+def repeat_blocks(text: str) -> str:
+    """Return a page's source with its blocks for each exercise written out."""
+    missing = [e for e in EXERCISES.values() if f"\n## {e.number} · " not in text]
+
+    def write_out(block: re.Match[str]) -> str:
+        parts = (
+            block[1].replace("NUMBER", str(exercise.number)).replace("TITLE", exercise.title)
+            for exercise in missing
+        )
+        return "\n".join(parts)
+
+    return EACH.sub(write_out, text)
+
+
+def _on_source(app: Sphinx, docname: str, source: list[str]) -> None:
+    if EACH.search(source[0]):
+        app.env.note_dependency(str(ROOMS))  # a new exercise is a new folder in it
+        source[0] = repeat_blocks(source[0])
+
+
 def _list_modules(app: Sphinx) -> None:
     names = "".join(f"   {module_of(exercise)}\n" for exercise in EXERCISES.values())
     target = Path(app.srcdir, "api", "_variants.rst")
@@ -128,6 +156,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives, list the modules before autosummary, write the files at the end."""
     app.add_directive("clauses", Clauses)
     app.add_directive("exercise", ExerciseStart)
+    app.connect("source-read", _on_source)
     app.connect("builder-inited", _list_modules, priority=400)
     app.connect("build-finished", _write_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
