@@ -76,7 +76,7 @@ class _Joined(Message):
         return last.join([between.join(items), end] if items else [end])
 
 
-class _Count(int):
+class Count(int):
     """A whole number that a template shows as :func:`count` does."""
 
     def __format__(self, spec: str) -> str:
@@ -100,7 +100,7 @@ def said(template: str, /, **values: Any) -> Message:
 
 def plural(n: int, one: str, many: str, /, **values: Any) -> Message:
     """Return the message for one thing or for several; both show the number as ``{n}``."""
-    return Message(one if n == 1 else many, {"n": _Count(n), **values})
+    return Message(one if n == 1 else many, {"n": Count(n), **values})
 
 
 def joined(items: Iterable[str], between: str = ", ", last: str = "") -> Message:
