@@ -82,7 +82,7 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 # Each variant's own page offers the file to begin the exercise with.
-page_downloads_more = [(r"variants/variant_(\d)_\w+", "Starter file", r"starters/variant_\1.py")]
+page_downloads_more = [(r"variants/variant_(\d+)_\w+", "Starter file", r"starters/variant_\1.py")]
 
 bibtex_bibfiles = ["refs.bib"]
 bibtex_reference_style = "author_year"

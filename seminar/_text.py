@@ -132,7 +132,6 @@ def speaking(catalogue: Catalogue) -> Iterator[None]:
         _catalogue.reset(token)
 
 
-
 _PLAIN = str.maketrans(
     {
         "\N{MINUS SIGN}": "-",

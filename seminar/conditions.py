@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from seminar._registry import VARIANTS
 from seminar._report import Finding, Outcome, Report
-from seminar._text import Message, said
+from seminar._text import said
 from seminar.exercises import Exercise, numbers
 from seminar.graph import Graph, like_weights, observe
 from seminar.graph.failures import plain_module
@@ -192,7 +192,7 @@ def check(
         }
         subject = Subject(models, graphs, shape, variant.batch_size, seed)
         findings = tuple(_find(condition, subject) for condition in variant.conditions)
-    title = said("Variant {number}: {title}", number=variant.number, title=Message(variant.title))
+    title = said("Variant {number}: {title}", number=variant.number, title=variant.title)
     return Report(title, findings)
 
 
@@ -248,7 +248,9 @@ def output_shape(
             remedy=_shape_remedy(shape, (subject.batch_size, *expected), last),
         )
 
-    return Condition(clause, text or said("The output has shape {shape}.", shape=wanted), wanted, judge)
+    return Condition(
+        clause, text or said("The output has shape {shape}.", shape=wanted), wanted, judge
+    )
 
 
 def _shape_remedy(shape: tuple[int, ...], wanted: tuple[int, ...], last: str) -> str:

@@ -204,6 +204,7 @@ def _load(slug: str) -> Exercise:
         "heads": tuple(data.pop("heads", ())),
     }
     shape = (channels, height, width)
+    data |= {name: Message(data[name]) for name in ("title", "question")}
     return Exercise(**data, **lists, slug=slug, input_shape=shape, clauses=clauses, hints=hints)
 
 

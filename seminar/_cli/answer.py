@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seminar._text import render, said, told
 from seminar.student.errors import StudentError, printable
 
 if TYPE_CHECKING:
@@ -54,19 +55,21 @@ class Answer:
         """The verdict in one line."""
         if self.report is not None:
             return self.report.verdict
-        return f"Could not be checked: {self.error.message if self.error else 'no reason given'}."
+        why = self.error.message if self.error else said("no reason given")
+        return said("Could not be checked: {why}.", why=why)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain data, fit for JSON."""
-        findings = self.report.findings if self.report else ()
+        report = {"findings": ()} if self.report is None else self.report.to_dict()
+        findings = zip(report["findings"], self.report or (), strict=True)
         return {
             "schema": SCHEMA,
             "variant": self.variant,
             "file": self.file,
             "status": self.status,
             "exit_status": self.exit_status,
-            "verdict": self.verdict,
-            "findings": [{**asdict(one), "verdict": one.verdict} for one in findings],
+            "verdict": render(self.verdict),
+            "findings": [{**data, "verdict": one.verdict} for data, one in findings],
             "error": None if self.error is None else error_data(self.error),
         }
 
@@ -94,7 +97,7 @@ def write_junit(path: Path, answer: Answer) -> None:
     for finding in answer.report or ():
         suite.add_testcase(_case(finding, answer))
     if answer.error is not None:
-        case = TestCase("the file can be checked", classname=answer.file)
+        case = TestCase(told("the file can be checked"), classname=answer.file)
         where = "\n".join(
             f"{place.file}:{place.line}: {printable(place.code)}" for place in answer.error.places
         )
@@ -115,9 +118,11 @@ def _case(finding: Finding, answer: Answer) -> TestCase:
     from junitparser import Error, Failure, Skipped, TestCase
 
     kinds = {"fails": Failure, "undecided": Error, "advice": Skipped}
-    case = TestCase(printable(f"{finding.clause} {finding.text}"), classname=answer.file)
+    case = TestCase(printable(f"{finding.clause} {render(finding.text)}"), classname=answer.file)
     if finding.verdict in kinds:
-        result = kinds[finding.verdict](printable(finding.hint), finding.verdict)
-        result.text = printable(f"measured: {finding.measured}; expected: {finding.expected}")
+        result = kinds[finding.verdict](printable(render(finding.hint)), finding.verdict)
+        measured, expected = finding.measured, finding.expected
+        text = "measured: {measured}; expected: {expected}"
+        result.text = printable(told(text, measured=measured, expected=expected))
         case.result = [result]
     return case

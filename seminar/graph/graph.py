@@ -64,7 +64,12 @@ class Node:
     def where(self) -> str:
         """How to find it in the source: the module's path, or else the parameter or function."""
         owner = self.parameter.rpartition(".")[0]
-        return self.module or owner or self.parameter or said("{function} in forward()", function=self.function)
+        return (
+            self.module
+            or owner
+            or self.parameter
+            or said("{function} in forward()", function=self.function)
+        )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from seminar._report import VERDICTS
+from seminar._text import render, told
 from seminar.exercises import EXERCISES
 from seminar.grading.classroom.marks import Marks, clauses, experiment, judged
 from seminar.grading.classroom.results import Result, write_whole
@@ -235,7 +237,7 @@ def _row(student: str, results: Mapping[int, Result], numbers: Sequence[int], ma
         for clause in judged(number):
             verdict = "" if result is None else result.verdict(clause)
             total += 0.0 if result is None else marks.given(clause, result) or 0.0
-            word = verdict or "not judged"
+            word = _word(verdict)
             cells.append(f'<td class="{verdict}" title="{word}">{_MARKS[verdict]}</td>')
         cells.append(f'<td title="{experiment(number)}: the teacher marks it"></td>')
     name = f'<th scope="row"><a href="#{file_key(student)}">{_text(student)}</a></th>'
@@ -252,7 +254,7 @@ def _sections(student: str, results: Mapping[int, Result], numbers: Sequence[int
         if result.status == "missing":
             yield f"<p>{title}: no file.</p>"
             continue
-        verdicts = ", ".join(f"{c} {result.verdict(c) or 'not judged'}" for c in judged(number))
+        verdicts = ", ".join(f"{c} {_word(result.verdict(c))}" for c in judged(number))
         yield f"<details><summary>{title}: {verdicts}</summary>"
         if result.said:
             yield f"<p>{_text(result.said)}</p>"
@@ -272,7 +274,7 @@ def _findings(result: Result) -> str:
     for finding in result.findings:
         required = finding["required"]
         verdict = {True: "holds", False: "fails", None: "undecided"}[finding["holds"]]
-        shown = verdict if required else "advice"
+        shown = _word(verdict if required else "advice")
         hint = finding["remedy"] or finding["reason"]
         cells = (finding["clause"], shown, finding["text"], finding["measured"], hint)
         row = "".join(f"<td>{_text(str(cell))}</td>" for cell in cells)
@@ -285,6 +287,10 @@ def _findings(result: Result) -> str:
         f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}'
         "</tbody></table></div>"
     )
+
+
+def _word(verdict: str) -> str:
+    return render(VERDICTS[verdict]) if verdict else told("not judged")
 
 
 def _text(text: str) -> str:

@@ -173,9 +173,7 @@ def _weight(node: Node) -> Tensor:
 
 
 CONDITIONS = (
-    Condition(
-        "1.a", said("The network has exactly 5 layers."), said("5 layers"), _judge_layers
-    ),
+    Condition("1.a", said("The network has exactly 5 layers."), said("5 layers"), _judge_layers),
     output_shape("1.a", (512, 1, 1), batch_size=1),
     Condition(
         "1.b",
