@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, overload
 import numpy as np
 import numpy.typing as npt
 
-from seminar._text import _typeset, ascii_text, format_number, with_unit
+from seminar._text import for_stdout, format_number, format_significant, render, said, with_unit
 from seminar.evidence.estimates import ROUNDING, Estimate, estimate
 
 __all__ = ["Answer", "Comparison", "Comparisons", "Ledger", "record", "show"]
@@ -22,10 +22,10 @@ Kind = Literal["identity", "exact", "limit", "tensors", "training"]
 
 #: What is said of each outcome of a comparison.
 VERDICTS = {
-    "holds": "holds",
-    "tolerance": "holds within its tolerance",
-    "rounding": "holds to rounding",
-    "disagrees": "disagrees",
+    "holds": said("holds"),
+    "tolerance": said("holds within its tolerance"),
+    "rounding": said("holds to rounding"),
+    "disagrees": said("disagrees"),
 }
 
 
@@ -166,7 +166,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """The verdict in words."""
-        return VERDICTS[self.outcome]
+        return render(VERDICTS[self.outcome])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record that the build keeps (without the page, which the build adds).
@@ -207,7 +207,7 @@ class Comparison:
         ]
         if self.tolerance:
             lines.append(f"  tolerance  {self.format_tolerance()}: {self.reason}")
-        return ascii_text("\n".join(lines))
+        return for_stdout("\n".join(lines))
 
     def format_predicted(self) -> str:
         """Return the prediction with one digit more than the measurement has, and its unit.
@@ -224,7 +224,7 @@ class Comparison:
 
     def format_tolerance(self) -> str:
         """Return the approximation tolerance with two digits and its unit."""
-        return with_unit(_typeset(f"{self.tolerance:.2g}"), self.unit)
+        return with_unit(format_significant(self.tolerance), self.unit)
 
     def _repr_html_(self) -> str:
         return Comparisons([self])._repr_html_()
@@ -273,7 +273,7 @@ class Answer:
     variant: int
 
     def __str__(self) -> str:
-        return ascii_text(self.text)
+        return for_stdout(self.text)
 
     def _repr_html_(self) -> str:
         return f'<p class="answer">{html.escape(self.text)}</p>'

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seminar._text import said
 from seminar.graph.operations import Kind
 
 __all__ = ["LAYERS", "Call", "Change", "Graph", "Node"]
@@ -67,7 +68,12 @@ class Node:
     def where(self) -> str:
         """How to find it in the source: the module's path, or else the parameter or function."""
         owner = self.parameter.rpartition(".")[0]
-        return self.module or owner or self.parameter or f"{self.function} in forward()"
+        return (
+            self.module
+            or owner
+            or self.parameter
+            or said("{function} in forward()", function=self.function)
+        )
 
 
 @dataclass(frozen=True)
