@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -228,9 +229,9 @@ def _judge_pair(pair: _Pair, runs: list[dict[str, float]]) -> Outcome:
             "(nn.init.kaiming_normal_), normalise the maps, or take out a power of them",
         )
     smaller = sum(0 < ratio < 1 for ratio in ratios)
-    middle = sorted(ratios)[DATA_SETS // 2]
+    middle = statistics.median(ratios)
     others = ", ".join(
-        f"{name} {sorted(run[name] for run in runs)[DATA_SETS // 2]:.3g}" for name in METRICS
+        f"{name} {statistics.median(run[name] for run in runs):.3g}" for name in METRICS
     )
     measured = (
         f"{pair.first} against {pair.last}: smaller in {smaller} of {DATA_SETS} random data sets; "
