@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -268,12 +269,12 @@ def _judge_pair(pair: _Pair, runs: list[dict[str, float]]) -> Outcome:
             ),
         )
     smaller = sum(0 < ratio < 1 for ratio in ratios)
-    middle = sorted(ratios)[DATA_SETS // 2]
+    middle = statistics.median(ratios)
     medians = [
         said(
             "{metric} {ratio:.3g}",
             metric=Message(name),
-            ratio=sorted(run[name] for run in runs)[DATA_SETS // 2],
+            ratio=statistics.median(run[name] for run in runs),
         )
         for name in METRICS
     ]

@@ -157,12 +157,11 @@ def _ratio(numerator: Node, denominator: Node) -> float:
 def _relative_error(numerator: Node, denominator: Node) -> float:
     """Relative standard error of the ratio of two sampled variances, from size and kurtosis."""
     terms = []
-    for node in (numerator, denominator):
-        weight = _weight(node)
-        centred = weight - weight.mean()
-        variance = centred.square().mean()
-        kurtosis = (centred.pow(4).mean() / variance.square()).item() if variance > 0 else 3.0
-        terms.append((kurtosis - 1) / weight.numel())
+    for weight in map(_weight, (numerator, denominator)):
+        squares = (weight - weight.mean()).square()
+        # the kurtosis less 1, which rounding cannot make negative in this form
+        excess = (squares / squares.mean() - 1).square().mean().item()
+        terms.append(excess / weight.numel())
     return math.sqrt(sum(terms))
 
 
