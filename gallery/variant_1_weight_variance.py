@@ -35,7 +35,7 @@ from seminar.conditions import check
 from seminar.data import PHOTO_CREDIT, photo_patches
 from seminar.evidence import Answer, Comparison, Comparisons, estimate, seeds
 from seminar.initialization import seeded
-from seminar.layers import layer_table
+from seminar.layers import layer_table, network_strip
 from seminar.plotting import COLORS, describe, use_style
 from seminar.variants.weight_variance import VARIANT, build, predict_gap, predict_scale
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from seminar._text import ascii_text
+from seminar.strip import Strip
 
 __all__ = ["Finding", "Outcome", "Report"]
 
@@ -76,10 +77,12 @@ class Report:
     Attributes:
         title: Number and title of the variant.
         findings: One per condition, in the order of the assignment.
+        strips: The networks that were judged, drawn; they stand above the table in HTML.
     """
 
     title: str
     findings: tuple[Finding, ...]
+    strips: tuple[Strip, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def holds(self) -> bool:
@@ -127,7 +130,9 @@ class Report:
 
     def _repr_html_(self) -> str:
         rows = "\n".join(map(_html_row, self.findings))
+        drawn = "".join(strip._repr_html_() + "\n" for strip in self.strips)
         return (
+            f"{drawn}"
             '<div class="check-report" tabindex="0" role="group" '
             f'aria-label="{html.escape(self.title)}">\n<table>\n'
             f"<caption>{html.escape(self.title)}. {html.escape(self.verdict)}</caption>\n"

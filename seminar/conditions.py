@@ -20,6 +20,8 @@ from seminar.exercises import Exercise, numbers
 from seminar.graph import Graph, like_weights, observe
 from seminar.graph.failures import plain_module
 from seminar.graph.private import ordinary_mode
+from seminar.graph.steps import steps
+from seminar.strip import Strip
 
 __all__ = [
     "Condition",
@@ -191,7 +193,8 @@ def check(
         }
         subject = Subject(models, graphs, shape, variant.batch_size, seed)
         findings = tuple(_find(condition, subject) for condition in variant.conditions)
-    return Report(f"Variant {variant.number}: {variant.title}", findings)
+    strips = tuple(Strip(steps(graph), caption=head) for head, graph in graphs.items())
+    return Report(f"Variant {variant.number}: {variant.title}", findings, strips)
 
 
 def _observed(

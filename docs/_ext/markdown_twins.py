@@ -19,7 +19,7 @@ from sphinx.application import Sphinx
 
 DROPPED = (
     ".headerlink, .only-dark, .page-contents, .page-downloads, .sphx-glr-footer, .viewcode-link, "
-    ".sphx-glr-download-link-note"
+    ".sphx-glr-download-link-note, figure style, figure [aria-hidden=true]"
 )
 
 _REST = r"""(?:"[^"]*"|'[^']*'|[^"'>])*>"""  # of a tag
