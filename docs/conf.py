@@ -56,6 +56,7 @@ extensions = [
     "gallery_notebooks",
     "gallery_records",
     "gallery_stale",
+    "guess",
     "html_cures",
     "local_inventories",
     "markdown_twins",

@@ -357,10 +357,10 @@ def _gap(count: str, title: str) -> str:
 # It comes with the figure: a notebook has no style sheet of ours. A colour mixed with the text's
 # own is darker on white and lighter on black, whoever sets the theme.
 _STYLE = """
-.network-strip{--strip-blue:color-mix(in srgb,var(--live-blue,#0072b2) 78%,currentColor);
+.network-strip{--strip-blue:color-mix(in srgb,var(--live-blue,#0072b2) 72%,currentColor);
 --strip-accent:var(--live-vermilion,#d55e00);
 margin:1.2rem 0;color:inherit;font-family:inherit;font-size:max(12px,.75rem);line-height:1.25}
-.network-strip ol{display:flex;flex-wrap:wrap;align-items:flex-start;gap:14px 5px;
+figure.network-strip>ol[role=list]{display:flex;flex-wrap:wrap;align-items:flex-start;gap:14px 5px;
 margin:0;padding:0;list-style:none}
 .network-strip li{display:grid;grid-template-columns:auto fit-content(8em);
 grid-template-rows:0 max(var(--tall),var(--lines)*2.5em + 13px);
@@ -391,11 +391,11 @@ grid-template-rows:1fr auto 1fr;min-width:26px;margin-right:3px}
 .network-strip .line i.far{border-top-style:dashed}
 .network-strip .line path{fill:none;stroke:currentColor;stroke-width:1.4}
 .network-strip .line .head{fill:currentColor;stroke:none}
-.network-strip .name{grid-row:3;display:flex;max-width:8em;margin-top:3px;font-weight:600;
+.network-strip .name{grid-row:3;display:flex;max-width:8em;padding:3px 0 2px;font-weight:600;
 white-space:nowrap}
-.network-strip .name span{overflow:hidden;min-width:1.5em;text-overflow:ellipsis}
+.network-strip .name span{overflow:hidden;text-overflow:ellipsis}
 .network-strip .name span + span{flex:none;max-width:6.5em}
-.network-strip .marked .name{border-bottom:2px solid var(--strip-accent)}
+.network-strip .marked .name{padding-bottom:0;border-bottom:2px solid var(--strip-accent)}
 .network-strip .shape{grid-row:4;white-space:nowrap;font-variant-numeric:tabular-nums}
 .network-strip .notes{grid-row:5;max-width:100%;opacity:.78;text-align:center}
 .network-strip .more i{grid-row:2;font-size:1.6em;font-style:normal}

@@ -5,7 +5,8 @@ notebook, as in the page's zip, else the one on the site by its full address, ne
 anybody could register. Their last cell prints the versions behind the numbers. sphinx-gallery turns
 a script's text into Markdown, formulas included, but leaves ``:doc:`` and ``:ref:`` as they are;
 here they become links to the site where its address is configured (``html_baseurl``), and their
-plain titles elsewhere. A notebook that does not change keeps its time: pages depend on it.
+plain titles elsewhere. A question to guess becomes Markdown too (see ``guess``). A notebook that
+does not change keeps its time: pages depend on it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import posixpath
 import re
 from pathlib import Path
 
+from guess import with_questions
 from sphinx.application import Sphinx
 
 OURS = "seminar-site"  # the tag of the cells that this extension adds
@@ -62,6 +64,7 @@ def readable(notebook: str, docname: str, site: str, wheel: str) -> str:
     install = (FROM_SITE if site else FROM_FILE).format(
         name=posixpath.basename(wheel), address=f"{site}{wheel}"
     )
+    cells = with_questions(cells, OURS)
     content["cells"] = [code_cell(install), *cells, code_cell(VERSIONS)]
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
