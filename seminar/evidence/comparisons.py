@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import html
 import math
 import re
@@ -13,7 +12,15 @@ from typing import Any, Literal, get_args, overload
 import numpy as np
 import numpy.typing as npt
 
-from seminar._text import for_stdout, format_number, format_significant, render, said, with_unit
+from seminar._text import (
+    for_stdout,
+    format_number,
+    format_significant,
+    render,
+    said,
+    tell,
+    with_unit,
+)
 from seminar.evidence.estimates import ROUNDING, Estimate, estimate
 
 __all__ = ["Answer", "Comparison", "Comparisons", "Ledger", "record", "show"]
@@ -329,8 +336,7 @@ def show(what: Answer | Comparison | Iterable[Comparison]) -> Answer | Compariso
     item = what if isinstance(what, Answer) else Comparisons(what)
     if _ledger is not None:
         _ledger.shown += [item] if isinstance(item, Answer) else item
-    elif not hasattr(builtins, "__IPYTHON__"):
-        print(item)  # noqa: T201  a script has no cell that would show it
+    tell(str(item))
     return item
 
 
