@@ -162,7 +162,8 @@ def _tensors(data: bytes, limits: Limits) -> dict[str, Tensor]:
     if total > limits.parameters:
         raise RefusalError(
             "limit",
-            f"the network has {count(total)} weights; at most {count(limits.parameters)} are judged",
+            f"the network has {count(total)} weights; "
+            f"at most {count(limits.parameters)} are judged",
         )
     for tensor in tensors.values():
         if str(tensor.dtype).removeprefix("torch.") not in _DTYPES:

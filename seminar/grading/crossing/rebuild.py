@@ -212,8 +212,8 @@ def dry_run(network: Network, x_shape: tuple[int, ...], program: Program, limits
         if total > limits.activations:
             raise RefusalError(
                 "limit",
-                f"its results hold more than {count(limits.activations)} numbers in one run (reached at "
-                f"{step.place or step.function})",
+                f"its results hold more than {count(limits.activations)} numbers in one run "
+                f"(reached at {step.place or step.function})",
             )
         if counter.get_total_flops() // 2 > limits.macs:
             raise RefusalError(
