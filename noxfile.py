@@ -117,6 +117,20 @@ def bench(session: nox.Session) -> None:
     session.run("python", "tests/bench/run.py", str(folder), *session.posargs)
 
 
+@nox.session(default=False)
+def budgets(session: nox.Session) -> None:
+    """Print what each page of the built site asks of its reader."""
+    session.install("-c", str(CONSTRAINTS), *nox.project.dependency_groups(PYPROJECT, "site"))
+    session.run("python", "tests/bench/budgets.py", *session.posargs)
+
+
+@nox.session(default=False)
+def calibration(session: nox.Session) -> None:
+    """Repeat every page at other seeds and count the intervals that miss; ``-- --publish``."""
+    session.install("-c", str(CONSTRAINTS), "-e", ".")
+    session.run("python", "tests/bench/calibrate.py", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style with ruff, the set-up with sp-repo-review and the citation with cffconvert."""

@@ -257,7 +257,7 @@ show(
         "",
         1e-3,
         eps,
-        "prediction" if expected(place, mode) == 1 else "identity",
+        "limit" if expected(place, mode) == 1 else "identity",
     )
     for mode, place in [("training", 2), ("training", 3), ("evaluation", 3), ("collected", 3)]
 )

@@ -15,6 +15,7 @@ from seminar.evidence.estimates import (
     over_seeds,
     quick_tier,
     ratio_of_means,
+    seed_base,
     seeds,
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "quick_tier",
     "ratio_of_means",
     "record",
+    "seed_base",
     "seeds",
     "show",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import html
 import math
 import re
@@ -13,19 +12,27 @@ from typing import Any, Literal, get_args, overload
 import numpy as np
 import numpy.typing as npt
 
-from seminar._text import _typeset, ascii_text, format_number, with_unit
+from seminar._text import (
+    for_stdout,
+    format_number,
+    format_significant,
+    render,
+    said,
+    tell,
+    with_unit,
+)
 from seminar.evidence.estimates import ROUNDING, Estimate, estimate
 
 __all__ = ["Answer", "Comparison", "Comparisons", "Ledger", "record", "show"]
 
-Kind = Literal["prediction", "identity"]
+Kind = Literal["identity", "exact", "limit", "tensors", "training"]
 
 #: What is said of each outcome of a comparison.
 VERDICTS = {
-    "holds": "holds",
-    "tolerance": "holds within its tolerance",
-    "rounding": "holds to rounding",
-    "disagrees": "disagrees",
+    "holds": said("holds"),
+    "tolerance": said("holds within its tolerance"),
+    "rounding": said("holds to rounding"),
+    "disagrees": said("disagrees"),
 }
 
 
@@ -35,36 +42,65 @@ class Comparison:
 
     ``holds`` is True where ``low - tolerance <= predicted <= high + tolerance``: the prediction
     lies inside the interval, widened by an approximation tolerance that is declared with its
-    reason. An identity holds only if *every* sample lies within the tolerance.
+    reason. A prediction that is itself sampled brings its own error, which widens the interval as
+    independent errors add. An identity holds only if *every* sample lies within the tolerance.
 
     Attributes:
         law: Name of the law, short enough for a table row; unique on its page.
-        predicted: The number that the law gives, from nothing that this run measured.
+        predicted: The number that the law gives, from nothing that this run measured; an
+            :class:`Estimate` where it was sampled.
         measured: The estimate over seeds, or the samples themselves; an identity needs the samples.
         variant: Number of the variant.
         unit: Unit of both numbers, such as ``"%"`` or ``"px"``; empty for a pure number.
         tolerance: Approximation tolerance in the same unit; 0 for an exact law.
         reason: Why the law is approximate; required where the tolerance is not 0.
-        kind: ``"prediction"``, or ``"identity"`` for an algebraic identity, which must hold by
-            itself and is listed apart.
+        kind: What kind of claim it is: ``"identity"``, which must hold by itself; ``"exact"``, a
+            law of the mean over seeds; ``"limit"``, a law that holds in a limit or to an order;
+            ``"tensors"``, a statistic of random tensors without a network; ``"training"``, about
+            trained networks. None: exact without a tolerance, a limit with one.
+        derivation: Where the tolerance comes from: the law's own next order, or other seeds. A
+            tolerance of more than twice the half-width needs one.
+        cause: Why the prediction misses, where it is known to; shown with a miss.
+        estimate: The measurement's estimate.
+        value: The prediction as a number.
+        own_error: Half-width of a sampled prediction, else 0.
     """
 
     law: str
-    predicted: float
+    predicted: float | Estimate
     measured: Estimate | Sequence[float] | npt.NDArray[Any] = field(repr=False, compare=False)
     variant: int
     unit: str = ""
     tolerance: float = 0.0
     reason: str = ""
-    kind: Kind = "prediction"
+    kind: Kind | None = None
+    derivation: str = ""
+    cause: str = ""
     estimate: Estimate = field(init=False, repr=False)
+    value: float = field(init=False, repr=False)
+    own_error: float = field(init=False, repr=False, default=0.0)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "predicted", float(self.predicted))
+        kind = self.kind or ("limit" if self.tolerance else "exact")
+        if isinstance(self.predicted, Estimate):
+            object.__setattr__(self, "own_error", self.predicted.half_width)
+            object.__setattr__(self, "value", self.predicted.mean)
+        else:
+            object.__setattr__(self, "value", float(self.predicted))
+            object.__setattr__(self, "predicted", self.value)
         object.__setattr__(self, "tolerance", float(self.tolerance))
-        if not math.isfinite(self.predicted):
+        object.__setattr__(self, "kind", kind)
+        self._reject_misfit(kind)
+        measured = self.measured
+        value = measured if isinstance(measured, Estimate) else estimate(measured)
+        object.__setattr__(self, "estimate", value)
+        if _ledger is not None:
+            _ledger.made.append(self)
+
+    def _reject_misfit(self, kind: str) -> None:
+        if not math.isfinite(self.value):
             raise ValueError(
-                f"predicted (={self.predicted}) must be a finite number; look at the law's inputs"
+                f"predicted (={self.value}) must be a finite number; look at the law's inputs"
             )
         if not 0 <= self.tolerance < math.inf:
             raise ValueError(f"tolerance (={self.tolerance}) must not be negative; 0 means exact")
@@ -72,18 +108,18 @@ class Comparison:
             raise ValueError(
                 f"a tolerance (={self.tolerance}) needs a reason: say why the law is approximate"
             )
-        if self.kind not in get_args(Kind):
-            raise ValueError(f"kind (={self.kind!r}) must be one of {get_args(Kind)}")
-        measured = self.measured
-        if self.kind == "identity" and isinstance(measured, Estimate):
+        if kind not in get_args(Kind):
+            raise ValueError(f"kind (={kind!r}) must be one of {get_args(Kind)}")
+        if kind == "exact" and self.tolerance:
             raise ValueError(
-                f"measured (={measured}) of an identity must be the samples, each of which has to "
-                "hold; pass one number per seed"
+                f"tolerance (={self.tolerance}) of an exact law must be 0; a law that needs one is "
+                'of the kind "limit"'
             )
-        value = measured if isinstance(measured, Estimate) else estimate(measured)
-        object.__setattr__(self, "estimate", value)
-        if _ledger is not None:
-            _ledger.made.append(self)
+        if kind == "identity" and isinstance(self.measured, Estimate):
+            raise ValueError(
+                f"measured (={self.measured}) of an identity must be the samples, each of which "
+                "has to hold; pass one number per seed"
+            )
 
     @property
     def holds(self) -> bool:
@@ -93,14 +129,28 @@ class Comparison:
         """
         if self.kind == "identity":
             samples = np.asarray(self.measured, dtype=np.float64)
-            rounding = ROUNDING * np.maximum(np.abs(samples), abs(self.predicted))
-            return bool((np.abs(samples - self.predicted) <= self.tolerance + rounding).all())
+            rounding = ROUNDING * np.maximum(np.abs(samples), abs(self.value))
+            return bool((np.abs(samples - self.value) <= self.tolerance + rounding).all())
         return self._lies_within(self.tolerance)
 
     def _lies_within(self, tolerance: float) -> bool:
-        rounding = ROUNDING * max(abs(self.predicted), abs(self.estimate.mean))
+        one = self.estimate
+        rounding = ROUNDING * max(abs(self.value), abs(one.mean))
+        below = math.hypot(one.mean - one.low, self.own_error)
+        above = math.hypot(one.high - one.mean, self.own_error)
         slack = tolerance + rounding
-        return self.estimate.low - slack <= self.predicted <= self.estimate.high + slack
+        return -below - slack <= self.value - one.mean <= above + slack
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the prediction lies inside the interval without any tolerance."""
+        return self._lies_within(0.0)
+
+    @property
+    def is_loose(self) -> bool:
+        """Whether the tolerance decides alone: it exceeds the interval and has no derivation."""
+        wide = self.tolerance > 2 * self.estimate.half_width
+        return self.kind != "identity" and wide and not self.derivation
 
     @property
     def anchor(self) -> str:
@@ -118,12 +168,12 @@ class Comparison:
             return "disagrees"
         if self.kind == "identity":
             return "rounding"
-        return "holds" if self._lies_within(0.0) else "tolerance"
+        return "holds" if self.is_inside else "tolerance"
 
     @property
     def verdict(self) -> str:
         """The verdict in words."""
-        return VERDICTS[self.outcome]
+        return render(VERDICTS[self.outcome])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record that the build keeps (without the page, which the build adds).
@@ -133,7 +183,7 @@ class Comparison:
         return {
             "variant": self.variant,
             "law": self.law,
-            "predicted": self.predicted,
+            "predicted": self.value,
             "measured": self.estimate.mean,
             "low": self.estimate.low,
             "high": self.estimate.high,
@@ -146,6 +196,8 @@ class Comparison:
             "unit": self.unit,
             "tolerance": self.tolerance,
             "reason": self.reason,
+            "derivation": self.derivation,
+            "cause": self.cause,
             "anchor": self.anchor,
             "texts": {
                 "predicted": self.format_predicted(),
@@ -162,20 +214,24 @@ class Comparison:
         ]
         if self.tolerance:
             lines.append(f"  tolerance  {self.format_tolerance()}: {self.reason}")
-        return ascii_text("\n".join(lines))
+        return for_stdout("\n".join(lines))
 
     def format_predicted(self) -> str:
         """Return the prediction with one digit more than the measurement has, and its unit.
 
         Zero is exact, whatever the measurement has.
         """
+        if self.own_error:
+            own = self.own_error
+            text = f"{format_number(self.value, own)} ± {format_number(own, own)}"
+            return with_unit(text, self.unit)
         digits = self.estimate.half_width / 10
-        text = format_number(self.predicted, digits) if self.predicted else "0"
+        text = format_number(self.value, digits) if self.value else "0"
         return with_unit(text, self.unit)
 
     def format_tolerance(self) -> str:
         """Return the approximation tolerance with two digits and its unit."""
-        return with_unit(_typeset(f"{self.tolerance:.2g}"), self.unit)
+        return with_unit(format_significant(self.tolerance), self.unit)
 
     def _repr_html_(self) -> str:
         return Comparisons([self])._repr_html_()
@@ -224,7 +280,7 @@ class Answer:
     variant: int
 
     def __str__(self) -> str:
-        return ascii_text(self.text)
+        return for_stdout(self.text)
 
     def _repr_html_(self) -> str:
         return f'<p class="answer">{html.escape(self.text)}</p>'
@@ -280,8 +336,7 @@ def show(what: Answer | Comparison | Iterable[Comparison]) -> Answer | Compariso
     item = what if isinstance(what, Answer) else Comparisons(what)
     if _ledger is not None:
         _ledger.shown += [item] if isinstance(item, Answer) else item
-    elif not hasattr(builtins, "__IPYTHON__"):
-        print(item)  # noqa: T201  a script has no cell that would show it
+    tell(str(item))
     return item
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from seminar._text import ascii_text, format_number, with_unit
+from seminar._text import for_stdout, format_number, with_unit
 
 __all__ = [
     "Estimate",
@@ -19,6 +19,7 @@ __all__ = [
     "over_seeds",
     "quick_tier",
     "ratio_of_means",
+    "seed_base",
     "seeds",
 ]
 
@@ -31,15 +32,32 @@ def quick_tier() -> bool:
     return os.environ.get("SEMINAR_QUICK", "0") not in {"", "0"}
 
 
+def seed_base() -> int:
+    """Return the first seed of every experiment: ``SEMINAR_SEED_BASE``, or 0.
+
+    Another base repeats every experiment on fresh draws (``nox -s calibration``).
+
+    Raises:
+        ValueError: If the variable holds no whole number, at least 0.
+    """
+    text = os.environ.get("SEMINAR_SEED_BASE", "") or "0"
+    if not text.isdecimal():
+        raise ValueError(
+            f"SEMINAR_SEED_BASE (={text!r}) must be a whole number, at least 0; unset it for the "
+            "published seeds"
+        )
+    return int(text)
+
+
 def seeds(full: int, quick: int) -> range:
-    """Return the seeds to run: ``range(full)``, or ``range(quick)`` in the quick tier.
+    """Return the seeds to run: ``full`` of them, or ``quick`` in the quick tier.
 
     Args:
         full: Number of seeds of the published build, at least 2.
         quick: Number of seeds of the quick tier, from 2 to ``full``.
 
     Returns:
-        The seeds, counted from 0.
+        The seeds, counted from :func:`seed_base`.
 
     Raises:
         ValueError: If the numbers leave no room for an interval.
@@ -49,7 +67,8 @@ def seeds(full: int, quick: int) -> range:
             f"quick (={quick}) must lie between 2 and full (={full}): "
             "an interval needs two seeds at least"
         )
-    return range(quick if quick_tier() else full)
+    count = quick if quick_tier() else full
+    return range(seed_base(), seed_base() + count)
 
 
 @dataclass(frozen=True)
@@ -92,7 +111,7 @@ class Estimate:
         return with_unit(f"{format_number(self.mean, half)} ± {format_number(half, half)}", unit)
 
     def __str__(self) -> str:
-        return ascii_text(f"{self.format()} ({self.level_text} interval, {self.seeds} seeds)")
+        return for_stdout(f"{self.format()} ({self.level_text} interval, {self.seeds} seeds)")
 
 
 def estimate(samples: Iterable[float] | npt.ArrayLike, level: float = 0.95) -> Estimate:

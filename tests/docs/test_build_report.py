@@ -18,7 +18,7 @@ def test_totals_add_times_and_take_the_largest_of_the_rest():
 
 
 def test_verdicts_are_counted_with_identities_apart():
-    kinds = [("prediction", "holds"), ("prediction", "disagrees"), ("identity", "holds")]
+    kinds = [("exact", "holds"), ("prediction", "disagrees"), ("identity", "holds")]
     rows = [{"kind": kind, "outcome": verdict} for kind, verdict in kinds]
     expected = Counter({"holds": 1, "disagrees": 1, "identity": 1})
     assert build_report.count_verdicts(rows) == expected

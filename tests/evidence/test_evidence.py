@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
@@ -161,9 +163,10 @@ def test_equal_samples_hold_their_own_value(count: int) -> None:
         ({"tolerance": -0.1}, r"tolerance \(=-0.1\) must not be negative; 0 means exact"),
         ({"tolerance": math.nan, "reason": "x"}, r"tolerance \(=nan\) must not be negative"),
         ({"tolerance": 0.1}, r"tolerance \(=0.1\) needs a reason: say why"),
-        ({"kind": "guess"}, r"kind \(='guess'\) must be one of \('prediction', 'identity'\)"),
+        ({"kind": "guess"}, r"kind \(='guess'\) must be one of \('identity', 'exact', 'limit'"),
+        ({"kind": "exact", "tolerance": 1, "reason": "x"}, r"tolerance \(=1.0\) of an exact law"),
     ],
-    ids=["predicted", "negative", "nan", "reason", "kind"],
+    ids=["predicted", "negative", "nan", "reason", "kind", "exact"],
 )
 def test_comparison_rejects(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -290,13 +293,18 @@ def test_ledger_keeps_what_was_declared_shown_once(ledger: Ledger) -> None:
     assert (ledger.shown, ledger.unshown) == ([row, answer], [])
 
 
-def test_outside_a_build_nothing_is_kept_and_a_script_prints(capsys) -> None:
+def test_outside_a_build_nothing_is_kept() -> None:
     kept = Ledger()
     record(kept)
     record(None)
-    show(row := comparison())
+    show(comparison())
     assert (kept.made, kept.shown) == ([], [])
-    assert capsys.readouterr().out == f"{row}\n"
+
+
+def test_plain_script_prints_what_it_shows() -> None:
+    code = "from seminar.evidence import *; show(Comparison('a law', 1, [1.0, 1.5], 1))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith("a law: holds")
 
 
 def test_answer_is_escaped() -> None:
@@ -316,6 +324,48 @@ def test_interval_is_judged_by_its_ends(predicted: float, holds: bool) -> None:
 def test_interval_that_is_not_centred_is_shown_by_its_ends() -> None:
     assert Estimate(1.0, 0.9, 2.0, 50).format("px") == f"1.00 (0.90 to 2.00){SPACE}px"
     assert Estimate(1.0, 0.5, 1.5, 50).format() == "1.00 ± 0.50"
+
+
+def test_sampled_prediction_brings_its_own_error() -> None:
+    measured = Estimate(2.0, 1.9, 2.1, 30)
+    assert not Comparison("law", 2.15, measured, 1).holds
+    sampled = Comparison("law", Estimate(2.15, 2.0, 2.3, 10), measured, 1)
+    assert sampled.holds  # 0.15 < sqrt(0.1^2 + 0.15^2) = 0.18
+    assert not Comparison("law", Estimate(2.2, 2.05, 2.35, 10), measured, 1).holds
+    assert sampled.format_predicted() == "2.15 ± 0.15"
+
+
+def test_two_samples_of_one_mean_agree_as_often_as_the_level_says() -> None:
+    draws = np.random.default_rng(3).normal(0, 1, (2000, 2, 30))
+    held = np.mean([Comparison("law", estimate(a), b, 1).holds for a, b in draws])
+    # The quadrature of two t intervals of 29 degrees of freedom covers 95 % to a few tenths.
+    assert abs(held - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 2000) + 0.003
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "kind"), [(0.0, "exact"), (0.1, "limit")], ids=["exact", "limit"]
+)
+def test_kind_follows_from_the_tolerance(tolerance: float, kind: str) -> None:
+    assert comparison(tolerance=tolerance, reason="so" if tolerance else "").kind == kind
+
+
+def test_tolerance_that_decides_alone_needs_a_derivation() -> None:
+    assert not comparison(tolerance=0.39, reason="so").is_loose  # the half-width is 0.2
+    assert comparison(tolerance=0.41, reason="so").is_loose
+    assert not comparison(tolerance=0.41, reason="so", derivation="next order").is_loose
+
+
+@pytest.mark.parametrize("base", ["", "0", "7000"])
+def test_seeds_begin_at_the_base(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEMINAR_SEED_BASE", base)
+    first = int(base or 0)
+    assert seeds(5, 5) == range(first, first + 5)
+
+
+def test_base_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEMINAR_SEED_BASE", "-1")
+    with pytest.raises(ValueError, match=r"SEMINAR_SEED_BASE \(='-1'\) must be a whole number"):
+        seeds(5, 5)
 
 
 def test_level_stands_wherever_the_interval_does() -> None:

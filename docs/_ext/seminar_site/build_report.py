@@ -69,7 +69,7 @@ class BuildReport(View):
 
 def count_verdicts(results: list[dict[str, Any]]) -> Counter[str]:
     """Return how many comparisons of a page ended in which way, identities apart."""
-    return Counter(row["outcome"] if row["kind"] == "prediction" else "identity" for row in results)
+    return Counter("identity" if row["kind"] == "identity" else row["outcome"] for row in results)
 
 
 def _row(first: Cell, name: str, count: Counter[str]) -> list[Cell]:

@@ -39,8 +39,8 @@ class Scoreboard(View):
             for docname, record in self.records().items()
             for row in record["results"]
         ]
-        laws = [row for row in rows if row["kind"] == "prediction"]
-        identities = [row for row in rows if row["kind"] != "prediction"]
+        laws = [row for row in rows if row["kind"] != "identity"]
+        identities = [row for row in rows if row["kind"] == "identity"]
         if not rows:
             return []
         summary = nodes.paragraph("", summarize(laws, len(identities)), classes=["score"])
