@@ -87,13 +87,14 @@ def set_by(page, name):
     """Return the decimals that a page's code assigns to a name, or passes or keys under it."""
     values = []
     for node in parsed(PAGES[page][1]):
-        if isinstance(node, ast.keyword) and node.arg == name:
-            values.append(node.value)
-        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
-            values.append(node.value)
-        elif isinstance(node, ast.Dict):
-            pairs = zip(node.keys, node.values, strict=True)
-            values += [v for k, v in pairs if isinstance(k, ast.Constant) and k.value == name]
+        match node:
+            case ast.keyword(arg=str(named), value=value) if named == name:
+                values.append(value)
+            case ast.Assign(targets=[ast.Name(named)], value=value) if named == name:
+                values.append(value)
+            case ast.Dict(keys=keys, values=found):
+                pairs = zip(keys, found, strict=True)
+                values += [v for k, v in pairs if isinstance(k, ast.Constant) and k.value == name]
     inside = (node for tree in values for node in ast.walk(tree))
     numbers = (node.value for node in inside if isinstance(node, ast.Constant))
     return sorted({one for one in numbers if type(one) is float})
@@ -219,9 +220,7 @@ def no_sizes(name):
     """Return the numbers in a page's prose that are no sizes."""
     text, code = PAGES[name]
     known = sizes(name, code)
-    return {
-        one for one in stated_numbers(prose(text)) if "%" in one or value(one) not in known
-    }
+    return {one for one in stated_numbers(prose(text)) if "%" in one or value(one) not in known}
 
 
 def variant_of(name):
