@@ -254,11 +254,12 @@ rows = Comparisons(
 rows
 
 # %%
-# The first row on the line of your guess, and the answer in one sentence:
+# The first row on the line of your guess:
 
 guess.answer(rows[0])
 
 # %%
+# The answer in one sentence:
 
 Answer(
     f"Every activation after GAP is multiplied by exactly the root of 2, {predict_scale(2):.4f}, "

@@ -24,7 +24,6 @@ PAGES = sorted((ROOT / "gallery").glob("*.py"))  # one for each variant: the ass
 DEEPER = sorted((ROOT / "gallery" / "deeper").glob("*.py"))  # what goes further
 SCRIPTS = [*PAGES, *DEEPER]
 HARD_LIMIT = 25  # lines of one cell
-PAGE_LIMIT = 365  # lines of one script: about 15 minutes of reading
 ROLES = re.compile(r":(?!math:|eq:|doc:)[a-z:]+:`")  # the notebook shows other roles raw
 
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -75,11 +74,6 @@ def test_script_name_belongs_to_a_variant_that_it_imports(script):
     slug = VARIANTS[int(number)].slug
     assert topic == slug or script in DEEPER
     assert f"from seminar.variants.{slug} import" in script.read_text(encoding="utf-8")
-
-
-@every_script
-def test_script_is_not_too_long(script):
-    assert len(script.read_text(encoding="utf-8").splitlines()) <= PAGE_LIMIT
 
 
 @every_script
