@@ -125,7 +125,7 @@ DERIVED: dict[str, dict[str, float]] = {
     },
     "variant_6_pooling_kinds": {"0.5": GREY, "0.1": NOISE},
     "README": {"2.0": float(LICENCE[1]), "3.11": PYTHON},
-    "docs/assignment": {"50,000": LIMIT, "0.001": EXACT, "10 %": 100 * LARGEST_ERROR},
+    "docs/assignment": {"0.001": EXACT, "10 %": 100 * LARGEST_ERROR},
     "docs/run-it-yourself": {"3.11": PYTHON},
     "docs/grading": {
         "30": LIMITS.seconds,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -142,6 +143,8 @@ def test_script_prints_question_and_answer_and_needs_no_torch() -> None:
         "import sys\nfrom seminar.live import Guess\nguess = Guess('Which?', -1, 2, '%')\n"
         "guess.ask()\nguess.answer(1.5)\nprint('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    env = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0] == "Which? (from -1 % to 2 %)"
     assert done.stdout.splitlines()[1:] == ["measured 1.500 %", "False"]
