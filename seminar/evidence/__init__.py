@@ -18,6 +18,7 @@ from seminar.evidence.estimates import (
     seed_base,
     seeds,
 )
+from seminar.evidence.tables import Table
 
 __all__ = [
     "Answer",
@@ -25,6 +26,7 @@ __all__ = [
     "Comparisons",
     "Estimate",
     "Ledger",
+    "Table",
     "estimate",
     "format_number",
     "over_seeds",
