@@ -1,0 +1,234 @@
+"""The figures of variant 4: functions that take finished numbers, draw and describe them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from seminar.evidence import Estimate
+from seminar.plotting import COLORS, describe
+from seminar.variants.flatten_or_gap.laws import effective_positions
+
+__all__ = ["draw_course", "draw_shift", "draw_start", "draw_strips"]
+
+HEADS = {"flatten": "Flatten", "gap": "GAP"}
+_WIDTH = 4.8  # inches: twelve points are twelve pixels on a phone
+
+
+def draw_strips(films: Mapping[float, Tensor], position: tuple[int, int] = (2, 3)) -> Figure:
+    """Draw one map for several images as a strip of film, and how position and average move.
+
+    Args:
+        films: By the correlation of two positions, the map of a channel for each image, shape
+            ``(images, H, W)``; a position has variance 1.
+        position: Row and column of the position that is followed.
+
+    Returns:
+        The figure, described.
+    """
+    fig, axes = plt.subplots(
+        2 * len(films),
+        1,
+        figsize=(_WIDTH, 2.45 * len(films)),
+        sharex=True,
+        height_ratios=[0.55, 1] * len(films),
+    )
+    reach = max(float(film.abs().max()) for film in films.values())
+    said = []
+    for (rho, film), strip, trace in zip(films.items(), axes[::2], axes[1::2], strict=True):
+        count, positions = len(film), film[0].numel()
+        one, average = film[:, *position], film.mean((1, 2))
+        _draw_film(strip, film.numpy(), position, reach)
+        n_eff = effective_positions(rho, positions)
+        strip.set_title(f"ρ = {rho:g}: {positions} positions count as {n_eff:.3g}")
+        trace.plot(one, color=COLORS["flatten"], linestyle="--", marker="s", markersize=4)
+        trace.plot(average, color=COLORS["gap"], linewidth=4, solid_capstyle="round")
+        trace.axhline(0, color="black", linewidth=0.6)
+        trace.set(ylim=(-reach, reach), xlim=(-0.5, count - 0.5), yticks=[-2, 0, 2])
+        trace.set_ylabel("activation")
+        said.append(
+            f"at ρ = {rho:g} one position moves between {one.min():.1f} and {one.max():.1f}, "
+            f"the average between {average.min():.1f} and {average.max():.1f}"
+        )
+    first = axes[1]
+    first.text(0.01, 0.98, "- - one position", transform=first.transAxes, va="top",
+               color=COLORS["flatten"])  # fmt: skip
+    first.text(0.99, 0.98, "━ average (GAP)", transform=first.transAxes, va="top", ha="right",
+               color=COLORS["gap"])  # fmt: skip
+    axes[-1].set(xlabel="image", xticks=range(count), xticklabels=range(1, count + 1))
+    describe(fig, f"A feature map for {count} images, at three correlations: {'; '.join(said)}.")
+    return fig
+
+
+def _draw_film(ax: Axes, film: npt.NDArray[Any], at: tuple[int, int], reach: float) -> None:
+    """Draw the frames side by side, each one unit wide with a margin, and mark a position."""
+    height, width = film.shape[1:]
+    for number, frame in enumerate(film):
+        left = number - 0.45
+        ax.imshow(
+            frame,
+            extent=(left, left + 0.9, 0, 0.9),
+            cmap="PuOr",
+            vmin=-reach,
+            vmax=reach,
+        )
+        side = 0.9 / width
+        corner = (left + at[1] * side, 0.9 - (at[0] + 1) * 0.9 / height)
+        box = Rectangle(corner, side, 0.9 / height, fill=False, edgecolor="black", linewidth=1.2)
+        box.set_gid("keep")
+        ax.add_patch(box)
+    ax.set(ylim=(-0.02, 0.92))
+    ax.set_aspect("equal", adjustable="box", anchor="S")
+    ax.set_axis_off()
+
+
+def draw_course(
+    courses: Mapping[str, Mapping[str, npt.NDArray[Any]]], ratios: Mapping[str, Estimate]
+) -> Figure:
+    """Draw the variance of both heads over the epochs, a thin line a seed, a thick one for all.
+
+    Args:
+        courses: By case and head, the variance after each epoch, from epoch 0, shape
+            ``(seeds, epochs + 1)``.
+        ratios: By case, GAP's variance over Flatten's at the end.
+
+    Returns:
+        The figure, described.
+    """
+    fig, axes = plt.subplots(1, len(courses), figsize=(_WIDTH, 4.4), sharey=True, squeeze=False)
+    said = []
+    for ax, (case, heads) in zip(axes[0], courses.items(), strict=True):
+        for head, lines in heads.items():
+            thick = np.exp(np.log(lines).mean(0))
+            color, style = COLORS[head], "--" if head == "flatten" else "-"
+            ax.plot(lines.T, color=color, linestyle=style, linewidth=0.6, alpha=0.5)
+            ax.plot(thick, color=color, linestyle=style, linewidth=3.5)
+            ax.text(0.1, thick[0] * 1.35, HEADS[head], color=color, va="bottom")
+            said.append(f"{case}, {HEADS[head]}: {thick[0]:.1g} to {thick[-1]:.2g}")
+        crossing = _crossing(heads)
+        if crossing:
+            ax.axvline(crossing, color="black", linewidth=0.8, linestyle=":")
+        ax.set(yscale="log", xlabel="epoch", xlim=(0, None))
+        ax.set_title(f"{case}: ×{ratios[case].mean:.2g} at the end")
+    axes[0][0].set_ylabel("variance over images")
+    fig.suptitle("GAP's variance starts far below Flatten's and\n"
+                 f"ends at {' or '.join(f'{r.mean:.2g}' for r in ratios.values())} times it")  # fmt: skip
+    describe(
+        fig,
+        "Variance over images against the epoch on a logarithmic axis; both heads rise steeply "
+        f"and then level off. From the first to the last epoch: {'; '.join(said)}.",
+    )
+    return fig
+
+
+def _crossing(heads: Mapping[str, npt.NDArray[Any]]) -> float | None:
+    """Return the epoch at which the geometric means of the two heads cross, if they do."""
+    gap, flatten = (np.log(heads[head]).mean(0) for head in ("gap", "flatten"))
+    above = np.flatnonzero(gap > flatten)
+    if not len(above) or above[0] == 0:
+        return None
+    after = int(above[0])
+    before, then = (gap - flatten)[after - 1 : after + 1]
+    return float(after - 1 + before / (before - then))
+
+
+def draw_start(
+    samples: Mapping[str, Tensor], laws: Sequence[float], measured: Sequence[Estimate]
+) -> Figure:
+    """Draw the effective number of positions before training, by the kind of images.
+
+    Args:
+        samples: One image ``(H, W)`` of each kind, by its name.
+        laws: What the law predicts of each kind.
+        measured: What networks measured.
+
+    Returns:
+        The figure, described.
+    """
+    fig, axes = plt.subplot_mosaic(
+        [[str(row), "plot"] for row in range(len(samples))],
+        figsize=(_WIDTH, 1.0 * len(samples) + 0.9),
+        width_ratios=[1, 4.2],
+    )
+    ax = axes["plot"]
+    for row, (image, law, one) in enumerate(zip(samples.values(), laws, measured, strict=True)):
+        axes[str(row)].imshow(image.numpy(), cmap="gray")
+        axes[str(row)].set_axis_off()
+        ax.plot([law, law], [row - 0.26, row + 0.26], color="black", linestyle="-", linewidth=2.5)
+        reach = [[one.mean - one.low], [one.high - one.mean]]
+        ax.errorbar(one.mean, row, xerr=reach, fmt="o", color=COLORS["gap"], elinewidth=2)
+    for row, name in enumerate(samples):
+        ax.text(1.0, row - 0.36, name, ha="left", va="center")
+    ax.axvline(64, color="black", linewidth=1, linestyle=":")
+    ax.set(xscale="log", xlim=(0.9, 90), ylim=(len(samples) - 0.5, -0.6), yticks=[])
+    ax.set_xticks([1, 2, 5, 10, 20, 64], ["1", "2", "5", "10", "20", "64"])
+    ax.minorticks_off()
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel("effective number of 64 positions\nbar: law, point: 40 networks".replace("40", str(measured[0].seeds)))
+    low, high = min(laws), max(laws)
+    ax.set_title(f"Averaging divides by {low:.2g} to {high:.2g}:\nthe images decide")
+    describe(
+        fig,
+        "Effective number of positions before training, law and measurement: "
+        + "; ".join(
+            f"{name} {law:.3g} and {one.mean:.3g}"
+            for name, law, one in zip(samples, laws, measured, strict=True)
+        )
+        + ".",
+    )
+    return fig
+
+
+def draw_shift(
+    images: Sequence[Tensor], curves: Mapping[str, Sequence[Estimate]], guessing: float = 10.0
+) -> Figure:
+    """Draw the accuracy of both heads against the shift of the images, with one image above.
+
+    Args:
+        images: The same image ``(H, W)`` at every shift, from 0 pixels on.
+        curves: By head, the accuracy at every shift, in per cent.
+        guessing: Accuracy of a guess, in per cent.
+
+    Returns:
+        The figure, described.
+    """
+    count = len(images)
+    fig, (top, ax) = plt.subplots(
+        2, 1, figsize=(_WIDTH, 4.8), sharex=True, height_ratios=[1, 3.6]
+    )
+    for shift, image in enumerate(images):
+        top.imshow(image.numpy(), cmap="gray", extent=(shift - 0.42, shift + 0.42, 0, 0.84))
+    top.set(ylim=(0, 0.84))
+    top.set_aspect("equal", adjustable="box", anchor="S")
+    top.set_axis_off()
+    for head, estimates in curves.items():
+        means = np.array([one.mean for one in estimates])
+        reach = [[m - e.low for m, e in zip(means, estimates, strict=True)],
+                 [e.high - m for m, e in zip(means, estimates, strict=True)]]  # fmt: skip
+        style = "s--" if head == "flatten" else "o-"
+        ax.errorbar(range(count), means, yerr=reach, fmt=style, color=COLORS[head])
+        ax.text(2, means[2] + (7 if head == "flatten" else -7), HEADS[head], color=COLORS[head],
+                ha="center", va="center")  # fmt: skip
+    ax.axhline(guessing, color="black", linewidth=0.8, linestyle=":")
+    ax.set(xlabel="shift of the test images, px", ylabel="right answers, %", ylim=(0, 105))
+    ax.set(xticks=range(count), xlim=(-0.5, count - 0.5))
+    two = {head: curves[head][2].mean for head in curves}
+    fig.suptitle(f"Shifted by 2 px: GAP {two['gap']:.0f} % right, Flatten {two['flatten']:.0f} %")
+    describe(
+        fig,
+        "Right answers against the shift of the test images. "
+        + "; ".join(
+            f"{HEADS[head]}: " + ", ".join(f"{one.mean:.0f}" for one in estimates)
+            for head, estimates in curves.items()
+        )
+        + f" per cent for shifts of 0 to {count - 1} pixels; guessing gives {guessing:.0f}.",
+    )
+    return fig
