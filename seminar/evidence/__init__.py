@@ -12,6 +12,7 @@ from seminar.evidence.comparisons import Answer, Comparison, Comparisons, Ledger
 from seminar.evidence.estimates import (
     Estimate,
     estimate,
+    estimate_ratio,
     over_seeds,
     quick_tier,
     ratio_of_means,
@@ -28,6 +29,7 @@ __all__ = [
     "Ledger",
     "Table",
     "estimate",
+    "estimate_ratio",
     "format_number",
     "over_seeds",
     "quick_tier",
