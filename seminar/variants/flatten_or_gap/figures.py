@@ -59,10 +59,10 @@ def draw_strips(films: Mapping[float, Tensor], position: tuple[int, int] = (2, 3
             f"the average between {average.min():.1f} and {average.max():.1f}"
         )
     first = axes[1]
-    first.text(0.01, 0.98, "- - one position", transform=first.transAxes, va="top",
-               color=COLORS["flatten"])  # fmt: skip
-    first.text(0.99, 0.98, "━ average (GAP)", transform=first.transAxes, va="top", ha="right",
-               color=COLORS["gap"])  # fmt: skip
+    names = {"flatten": ("one position", 0.01, "left"), "gap": ("average (GAP)", 0.99, "right")}
+    for head, (text, x, side) in names.items():
+        where = {"transform": first.transAxes, "ha": side, "va": "top"}
+        first.text(x, 0.98, text, color=COLORS[head], **where)
     axes[-1].set(xlabel="image", xticks=range(count), xticklabels=range(1, count + 1))
     describe(fig, f"A feature map for {count} images, at three correlations: {'; '.join(said)}.")
     return fig
@@ -91,21 +91,23 @@ def _draw_film(ax: Axes, film: npt.NDArray[Any], at: tuple[int, int], reach: flo
 
 
 def draw_course(
-    courses: Mapping[str, Mapping[str, npt.NDArray[Any]]], ratios: Mapping[str, Estimate]
+    courses: Mapping[tuple[str, str], npt.ArrayLike], ratios: Mapping[str, Estimate]
 ) -> Figure:
     """Draw the variance of both heads over the epochs, a thin line a seed, a thick one for all.
 
     Args:
         courses: By case and head, the variance after each epoch, from epoch 0, shape
             ``(seeds, epochs + 1)``.
-        ratios: By case, GAP's variance over Flatten's at the end.
+        ratios: GAP's variance over Flatten's, before training and at the end of each case.
 
     Returns:
         The figure, described.
     """
-    fig, axes = plt.subplots(1, len(courses), figsize=(_WIDTH, 4.4), sharey=True, squeeze=False)
+    cases = list(dict.fromkeys(case for case, _ in courses))
+    fig, axes = plt.subplots(1, len(cases), figsize=(_WIDTH, 4.4), sharey=True, squeeze=False)
     said = []
-    for ax, (case, heads) in zip(axes[0], courses.items(), strict=True):
+    for ax, case in zip(axes[0], cases, strict=True):
+        heads = {head: np.asarray(courses[case, head]) for head in HEADS}
         for head, lines in heads.items():
             thick = np.exp(np.log(lines).mean(0))
             color, style = COLORS[head], "--" if head == "flatten" else "-"
@@ -119,8 +121,8 @@ def draw_course(
         ax.set(yscale="log", xlabel="epoch", xlim=(0, None))
         ax.set_title(f"{case}: ×{ratios[case].mean:.2g} at the end")
     axes[0][0].set_ylabel("variance over images")
-    fig.suptitle("GAP's variance starts far below Flatten's and\n"
-                 f"ends at {' or '.join(f'{r.mean:.2g}' for r in ratios.values())} times it")  # fmt: skip
+    start = 1 / ratios["untrained"].mean
+    fig.suptitle(f"GAP's variance starts {start:.0f} times below Flatten's")
     describe(
         fig,
         "Variance over images against the epoch on a logarithmic axis; both heads rise steeply "
@@ -141,14 +143,14 @@ def _crossing(heads: Mapping[str, npt.NDArray[Any]]) -> float | None:
 
 
 def draw_start(
-    samples: Mapping[str, Tensor], laws: Sequence[float], measured: Sequence[Estimate]
+    samples: Mapping[str, Tensor], laws: Mapping[str, float], measured: Mapping[str, Estimate]
 ) -> Figure:
     """Draw the effective number of positions before training, by the kind of images.
 
     Args:
         samples: One image ``(H, W)`` of each kind, by its name.
         laws: What the law predicts of each kind.
-        measured: What networks measured.
+        measured: What networks measured, of each kind.
 
     Returns:
         The figure, described.
@@ -159,29 +161,27 @@ def draw_start(
         width_ratios=[1, 4.2],
     )
     ax = axes["plot"]
-    for row, (image, law, one) in enumerate(zip(samples.values(), laws, measured, strict=True)):
+    for row, (kind, image) in enumerate(samples.items()):
+        law, one = laws[kind], measured[kind]
         axes[str(row)].imshow(image.numpy(), cmap="gray")
         axes[str(row)].set_axis_off()
         ax.plot([law, law], [row - 0.26, row + 0.26], color="black", linestyle="-", linewidth=2.5)
         reach = [[one.mean - one.low], [one.high - one.mean]]
         ax.errorbar(one.mean, row, xerr=reach, fmt="o", color=COLORS["gap"], elinewidth=2)
-    for row, name in enumerate(samples):
-        ax.text(1.0, row - 0.36, name, ha="left", va="center")
+        ax.text(1.0, row - 0.36, kind, ha="left", va="center")
     ax.axvline(64, color="black", linewidth=1, linestyle=":")
     ax.set(xscale="log", xlim=(0.9, 90), ylim=(len(samples) - 0.5, -0.6), yticks=[])
     ax.set_xticks([1, 2, 5, 10, 20, 64], ["1", "2", "5", "10", "20", "64"])
     ax.minorticks_off()
     ax.spines["left"].set_visible(False)
-    ax.set_xlabel("effective number of 64 positions\nbar: law, point: 40 networks".replace("40", str(measured[0].seeds)))
-    low, high = min(laws), max(laws)
+    seeds = next(iter(measured.values())).seeds
+    ax.set_xlabel(f"effective number of the 64 positions\n(bar: law; point: {seeds} networks)")
+    low, high = min(laws.values()), max(laws.values())
     ax.set_title(f"Averaging divides by {low:.2g} to {high:.2g}:\nthe images decide")
     describe(
         fig,
         "Effective number of positions before training, law and measurement: "
-        + "; ".join(
-            f"{name} {law:.3g} and {one.mean:.3g}"
-            for name, law, one in zip(samples, laws, measured, strict=True)
-        )
+        + "; ".join(f"{kind} {laws[kind]:.3g} and {measured[kind].mean:.3g}" for kind in samples)
         + ".",
     )
     return fig
@@ -201,9 +201,7 @@ def draw_shift(
         The figure, described.
     """
     count = len(images)
-    fig, (top, ax) = plt.subplots(
-        2, 1, figsize=(_WIDTH, 4.8), sharex=True, height_ratios=[1, 3.6]
-    )
+    fig, (top, ax) = plt.subplots(2, 1, figsize=(_WIDTH, 4.8), sharex=True, height_ratios=[1, 3.6])
     for shift, image in enumerate(images):
         top.imshow(image.numpy(), cmap="gray", extent=(shift - 0.42, shift + 0.42, 0, 0.84))
     top.set(ylim=(0, 0.84))
@@ -211,12 +209,11 @@ def draw_shift(
     top.set_axis_off()
     for head, estimates in curves.items():
         means = np.array([one.mean for one in estimates])
-        reach = [[m - e.low for m, e in zip(means, estimates, strict=True)],
-                 [e.high - m for m, e in zip(means, estimates, strict=True)]]  # fmt: skip
+        reach = np.abs([[one.low, one.high] for one in estimates] - means[:, None]).T
         style = "s--" if head == "flatten" else "o-"
         ax.errorbar(range(count), means, yerr=reach, fmt=style, color=COLORS[head])
-        ax.text(2, means[2] + (7 if head == "flatten" else -7), HEADS[head], color=COLORS[head],
-                ha="center", va="center")  # fmt: skip
+        above = 9 if head == "flatten" else -9
+        ax.text(2, means[2] + above, HEADS[head], color=COLORS[head], ha="center", va="center")
     ax.axhline(guessing, color="black", linewidth=0.8, linestyle=":")
     ax.set(xlabel="shift of the test images, px", ylabel="right answers, %", ylim=(0, 105))
     ax.set(xticks=range(count), xlim=(-0.5, count - 0.5))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from seminar.data import shift_images
-from seminar.training import accuracy
+from seminar.data import ImageSplit, shift_images
+from seminar.training import accuracy, train
 from seminar.variants.flatten_or_gap.laws import (
     effective_positions,
     feature_variances,
@@ -16,7 +17,13 @@ from seminar.variants.flatten_or_gap.laws import (
 )
 from seminar.variants.flatten_or_gap.network import FlattenOrGapNet
 
-__all__ = ["HeadMeasures", "measure_head", "shifted_accuracy"]
+__all__ = [
+    "HeadMeasures",
+    "measure_head",
+    "measure_start",
+    "shifted_accuracy",
+    "train_and_follow",
+]
 
 
 class HeadMeasures(NamedTuple):
@@ -34,40 +41,89 @@ class HeadMeasures(NamedTuple):
 
 
 @torch.no_grad()
-def measure_head(net: FlattenOrGapNet, images: Tensor, labels: Tensor) -> HeadMeasures:
-    """Measure a network in evaluation mode, the maps of all images from one pass.
+def measure_head(net: FlattenOrGapNet, split: ImageSplit) -> HeadMeasures:
+    """Measure a network in evaluation mode on all test images, in one pass.
 
     Args:
         net: The network; it is left in evaluation mode.
-        images: Shape ``(N, C, H, W)``, two at least.
-        labels: Class numbers, shape ``(N,)``.
+        split: The images.
 
     Returns:
         Variance, effective positions and accuracy.
     """
     net.eval()
-    maps = torch.cat([net.features(part) for part in images.split(128)])
+    maps = torch.cat([net.features(part) for part in split.test_images.split(128)])
     z = net.to_vector(maps)
-    right = (net.classifier(z).argmax(1) == labels).double().mean().item()
+    right = (net.classifier(z).argmax(1) == split.test_labels).double().mean().item()
     n_eff = effective_positions(spatial_correlation(maps), maps[0, 0].numel())
     return HeadMeasures(feature_variances(z).per_feature, n_eff, 100 * right)
 
 
-def shifted_accuracy(
-    net: FlattenOrGapNet, images: Tensor, labels: Tensor, *, distance: int, fill: float
-) -> float:
-    """Return the accuracy on shifted images, the mean over four directions.
+@torch.no_grad()
+def measure_start(net: FlattenOrGapNet, images: Tensor) -> tuple[float, float]:
+    """Return the variance over images of a position and of the average, whatever the head.
+
+    Args:
+        net: The network, before training.
+        images: Shape ``(N, C, H, W)``, two at least.
+
+    Returns:
+        What :func:`predict_start_variances` predicts, for this draw of the weights.
+    """
+    maps = net.features(images)
+    both = maps.flatten(1), maps.mean((2, 3))
+    position, average = (feature_variances(one).per_feature for one in both)
+    return position, average
+
+
+def train_and_follow(
+    net: FlattenOrGapNet, split: ImageSplit, *, every: int = 16, **recipe: Any
+) -> list[float]:
+    """Train a network in place and return the variance that its head is fed with, epoch by epoch.
 
     Args:
         net: The network.
-        images: Shape ``(N, C, H, W)``.
-        labels: Class numbers, shape ``(N,)``.
+        split: The images.
+        every: Only one in so many test images is looked at.
+        recipe: Arguments of :func:`seminar.training.train`.
+
+    Returns:
+        The variance over images of a feature, before the first epoch and after each.
+    """
+    course: list[float] = []
+    few = _few(split, every)
+    train(
+        net,
+        split,
+        on_epoch=lambda _, net: course.append(measure_head(net, few).variance),  # type: ignore[arg-type]
+        **recipe,
+    )
+    return course
+
+
+def shifted_accuracy(
+    net: FlattenOrGapNet, split: ImageSplit, distance: int, *, every: int = 6
+) -> float:
+    """Return the accuracy on shifted test images, the mean over four directions.
+
+    Args:
+        net: The network.
+        split: The images; what a shift uncovers is filled with their background.
         distance: How far the images are moved left, right, up and down, in pixels.
-        fill: Value of the uncovered pixels, ``split.background``.
+        every: Only one in so many test images is looked at.
 
     Returns:
         Share of right answers, in per cent.
     """
-    places = {(distance, 0), (-distance, 0), (0, distance), (0, -distance)}  # one for 0
-    moved = [shift_images(images, dx, dy, fill) for dx, dy in sorted(places)]
-    return 100 * sum(accuracy(net, there, labels) for there in moved) / len(moved)
+    few = _few(split, every)
+    places = {(distance, 0), (-distance, 0), (0, distance), (0, -distance)}  # a single one for 0
+    shares = [
+        accuracy(net, shift_images(few.test_images, *place, few.background), few.test_labels)
+        for place in sorted(places)
+    ]
+    return 100 * sum(shares) / len(shares)
+
+
+def _few(split: ImageSplit, every: int) -> ImageSplit:
+    few = split.test_images[::every], split.test_labels[::every]
+    return replace(split, test_images=few[0], test_labels=few[1])
