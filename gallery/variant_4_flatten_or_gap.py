@@ -90,6 +90,12 @@ guess.ask()
 network_strip(build(head="gap"), VARIANT.input_shape, mark="to_vector.0")
 
 # %%
+# The class, as it stands in the package:
+#
+# .. literalinclude:: /../seminar/variants/flatten_or_gap/network.py
+#    :pyobject: FlattenOrGapNet
+#    :language: python
+#
 # Answer: does it meet 4.a and 4.b?
 # ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 # Clause 4.a: three convolutions lead to ``(batch, 128, 8, 8)``. Clause 4.b: one Linear layer reads
@@ -142,9 +148,9 @@ for case, head, seed in product(CASES, HEADS, SEEDS):
 # %%
 # The dotted line marks where the two variances cross; a thin line is one seed.
 
-for head, seed in product(HEADS, SEEDS):
-    found["untrained", head].append(measure_head(build(seed, head=head), splits[seed]))
-variance, _, right = ({key: np.array(m)[:, n] for key, m in found.items()} for n in range(3))
+variance, right = ({key: np.array(both)[:, n] for key, both in found.items()} for n in range(2))
+start = np.transpose([measure_start(build(seed), splits[seed].test_images) for seed in SEEDS])
+variance |= dict(zip(product(("untrained",), HEADS), start, strict=True))
 WHEN = ("untrained", *CASES)
 ratios = {when: estimate_ratio(variance[when, "gap"], variance[when, "flatten"]) for when in WHEN}
 figures.draw_course(courses, ratios)
@@ -290,13 +296,6 @@ for head in HEADS:
 show(Table(["untrained", "z.var(), 10⁻³", "over images, 10⁻³", "offsets"], rows))
 
 # %%
-# Takeaways
-# ---------
-# * Averaging divides the variance by :math:`n_\text{eff} = n/(1 + (n-1)\rho)`; the images decide it
-#   before training, the images and the head after.
-# * Training turned "GAP varies less" round; only the recipe decides by how much.
-# * Say what a variance is taken over.
-#
 # Exercises
 # ---------
 # 1. *Use the law.* The smallest possible :math:`\rho` of 64 positions is −1/63. What is

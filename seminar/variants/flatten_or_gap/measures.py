@@ -10,11 +10,6 @@ from torch import Tensor
 
 from seminar.data import ImageSplit, shift_images
 from seminar.training import accuracy, train
-from seminar.variants.flatten_or_gap.laws import (
-    effective_positions,
-    feature_variances,
-    spatial_correlation,
-)
 from seminar.variants.flatten_or_gap.network import FlattenOrGapNet
 
 __all__ = [
@@ -31,12 +26,10 @@ class HeadMeasures(NamedTuple):
 
     Attributes:
         variance: Mean over features of the variance over images of what enters the last layer.
-        n_eff: Effective number of positions of the maps.
         accuracy: Share of right answers, in per cent.
     """
 
     variance: float
-    n_eff: float
     accuracy: float
 
 
@@ -49,14 +42,12 @@ def measure_head(net: FlattenOrGapNet, split: ImageSplit) -> HeadMeasures:
         split: The images.
 
     Returns:
-        Variance, effective positions and accuracy.
+        Variance and accuracy.
     """
     net.eval()
-    maps = torch.cat([net.features(part) for part in split.test_images.split(128)])
-    z = net.to_vector(maps)
+    z = torch.cat([net.to_vector(net.features(part)) for part in split.test_images.split(128)])
     right = (net.classifier(z).argmax(1) == split.test_labels).double().mean().item()
-    n_eff = effective_positions(spatial_correlation(maps), maps[0, 0].numel())
-    return HeadMeasures(feature_variances(z).per_feature, n_eff, 100 * right)
+    return HeadMeasures(z.var(0, correction=0).mean().item(), 100 * right)
 
 
 @torch.no_grad()
@@ -70,9 +61,9 @@ def measure_start(net: FlattenOrGapNet, images: Tensor) -> tuple[float, float]:
     Returns:
         What :func:`predict_start_variances` predicts, for this draw of the weights.
     """
-    maps = net.features(images)
+    maps = torch.cat([net.features(part) for part in images.split(128)])
     both = maps.flatten(1), maps.mean((2, 3))
-    position, average = (feature_variances(one).per_feature for one in both)
+    position, average = (z.var(0, correction=0).mean().item() for z in both)
     return position, average
 
 
