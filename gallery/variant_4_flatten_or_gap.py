@@ -71,8 +71,6 @@ figures.draw_strips(films)
 plt.show()
 
 # %%
-# Guess
-# ^^^^^
 # A network learns the ten digits with each head. Before training, GAP hands on far less variance
 # than Flatten. And after?
 
@@ -118,7 +116,9 @@ layer_table(build(head="gap"), VARIANT.input_shape)
 # the covariance :math:`\rho\sigma^2`, both on average. Then
 #
 # .. math:: \text{Var}(\text{GAP}) = \frac{n\sigma^2 + n(n-1)\rho\sigma^2}{n^2}
-#           = \frac{\sigma^2}{n_\text{eff}}, \qquad n_\text{eff} = \frac{n}{1 + (n-1)\rho}.
+#           = \frac{\sigma^2}{n_\text{eff}},
+#
+# .. math:: n_\text{eff} = \frac{n}{1 + (n-1)\rho}.
 #
 # Averaging divides the variance by the *effective number of positions*: 64 where positions vary
 # independently, 1 where they vary together, :math:`1/\rho` at most, however large the map. For a
@@ -146,20 +146,14 @@ for case, head, seed in product(CASES, HEADS, SEEDS):
     nets[case, head].append(net)
 
 # %%
-# The dotted line marks where the two variances cross; a thin line is one seed.
+# The dotted line marks where the two variances cross, a thin line is one seed. In the table, on all
+# test images, "lag" is how many right answers of a hundred GAP has fewer than Flatten.
 
 variance, right = ({key: np.array(both)[:, n] for key, both in found.items()} for n in range(2))
 start = np.transpose([measure_start(build(seed), splits[seed].test_images) for seed in SEEDS])
 variance |= dict(zip(product(("untrained",), HEADS), start, strict=True))
 WHEN = ("untrained", *CASES)
 ratios = {when: estimate_ratio(variance[when, "gap"], variance[when, "flatten"]) for when in WHEN}
-figures.draw_course(courses, ratios)
-plt.show()
-
-# %%
-# Every network learns to vary; GAP's averages gain far more. On all test images, "lag" being the
-# right answers, in a hundred, that GAP has fewer:
-
 lags = {case: estimate(right[case, "flatten"] - right[case, "gap"]) for case in CASES}
 rows = [
     [
@@ -170,6 +164,8 @@ rows = [
     ]
     for when in WHEN
 ]
+figures.draw_course(courses, ratios)
+plt.show()
 columns = ["", "Flatten's variance, 10⁻³", "GAP's variance, 10⁻³", "GAP / Flatten", "lag, points"]
 show(Table(columns, rows, f"Digits: {len(SEEDS)} seeds, 95 % intervals"))
 
@@ -221,21 +217,15 @@ for kind, images in kinds.items():
 # %%
 # The law is that of infinitely wide layers; these have 32 and 64 channels.
 
-samples = {kind: images[0, 0] for kind, images in kinds.items()}
-figures.draw_start(samples, laws, counted)
+figures.draw_start({kind: images[0, 0] for kind, images in kinds.items()}, laws, counted)
 plt.show()
-
-# %%
-# On photographs the average keeps most of the variance: GAP reduces little, trained or not.
-
-WIDTH = 1 / 32 + 1 / 64
 show(
     Comparison(
         f"n_eff before training, {kind}",
         law,
         counted[kind],
         4,
-        tolerance=law * WIDTH,
+        tolerance=law * (1 / 32 + 1 / 64),
         reason="finite width, 1/32 + 1/64",
         derivation="the first neglected term is of the order of one over a layer's width",
     )
@@ -243,6 +233,9 @@ show(
 )
 
 # %%
+# On photographs the average keeps most of the variance: "GAP reduces the variance" is true of some
+# images before training, and of no network by itself.
+#
 # What breaks it
 # --------------
 # A small variance is not what GAP is good for. Move the digit by two pixels: every pooling window
@@ -258,25 +251,24 @@ curves = {
 }
 
 # %%
-# Above the curves, one digit as far as it was moved. Guessing gives ten per cent.
+# Above the curves stands one digit, moved as far; the dotted line is guessing.
 
 one = splits[SEEDS[0]]
 moved = [shift_images(one.test_images[0, 0], px, 0, one.background) for px in range(5)]
-accuracies = {head: [estimate(column) for column in np.transpose(curves[head])] for head in HEADS}
-figures.draw_shift(moved, accuracies)
+by_shift = {head: np.transpose(curves[head]) for head in HEADS}
+figures.draw_shift(moved, {head: [estimate(px) for px in by_shift[head]] for head in HEADS})
 plt.show()
+rows = [
+    [head, *(estimate(by_shift[head][0] - by_shift[head][px]).format() for px in (1, 2, 4))]
+    for head in HEADS
+]
+columns = ["points lost at", "1 px", "2 px", "4 px"]
+show(Table(columns, rows, f"BatchNorm: {len(SEEDS)} seeds, 95 % intervals"))
 
 # %%
-# Odd shifts let the windows see other pixels. And for the even ones "the average stays" holds on a
-# canvas without a border; here the border takes its share:
-
-lost = {head: estimate(np.subtract(*np.transpose(curves[head])[[0, 2]])) for head in HEADS}
-for head in HEADS:
-    print(f"{head} loses {lost[head].format('points')} at a shift of 2 px")
-
-# %%
-# Which shifts change nothing, proved, and how to repair the odd ones:
-# :doc:`what GAP is really good for <deeper/variant_4_shifted_images>`.
+# An odd shift shows the windows other pixels. For an even one the law says: nothing is lost, on a
+# canvas without a border. What GAP loses here at 2 px is the border's doing. Proof, and a repair
+# for odd shifts: :doc:`what GAP is really good for <deeper/variant_4_shifted_images>`.
 #
 # A trap
 # ------
@@ -339,8 +331,12 @@ with torch.no_grad():
 # Check your own
 # --------------
 # To begin one of your own, run ``seminar new 4`` or take the starter under this page's title;
-# hints in steps are on :doc:`Check your own </check-your-own>`. Pass both networks in one mapping.
-# Here the author of the second one pooled by the maximum:
+# hints in steps are on :doc:`Check your own </check-your-own>`. Pass both networks in one mapping:
+# ``check(VARIANT, {"flatten": ..., "gap": ...})``.
+#
+# Answer: what the check says where the author pooled by the maximum
+# ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+# It names the layer and what to put there.
 
 wrong = build(head="gap")
 wrong.to_vector[0] = nn.AdaptiveMaxPool2d(1)

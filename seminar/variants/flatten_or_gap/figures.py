@@ -17,7 +17,7 @@ from seminar.evidence import Estimate
 from seminar.plotting import COLORS, describe
 from seminar.variants.flatten_or_gap.laws import effective_positions
 
-__all__ = ["draw_course", "draw_shift", "draw_start", "draw_strips"]
+__all__ = ["draw_border", "draw_course", "draw_shift", "draw_start", "draw_strips"]
 
 HEADS = {"flatten": "Flatten", "gap": "GAP"}
 _WIDTH = 4.8  # inches: twelve points are twelve pixels on a phone
@@ -118,11 +118,11 @@ def draw_course(
         crossing = _crossing(heads)
         if crossing:
             ax.axvline(crossing, color="black", linewidth=0.8, linestyle=":")
-        ax.set(yscale="log", xlabel="epoch", xlim=(0, None))
-        ax.set_title(f"{case}: ×{ratios[case].mean:.2g} at the end")
+        ax.set(yscale="log", xlabel="epoch", xlim=(0, None), title=case)
     axes[0][0].set_ylabel("variance over images")
     start = 1 / ratios["untrained"].mean
-    fig.suptitle(f"GAP's variance starts {start:.0f} times below Flatten's")
+    ends = " or ".join(f"×{ratios[case].mean:.2g}" for case in cases)
+    fig.suptitle(f"GAP / Flatten: first 1/{start:.0f}, at the end {ends}")
     describe(
         fig,
         "Variance over images against the epoch on a logarithmic axis; both heads rise steeply "
@@ -228,4 +228,30 @@ def draw_shift(
         )
         + f" per cent for shifts of 0 to {count - 1} pixels; guessing gives {guessing:.0f}.",
     )
+    return fig
+
+
+def draw_border(canvases: Sequence[int], changes: npt.NDArray[Any], limit: int) -> Figure:
+    """Draw how much an even shift changes GAP's logits, against the size of the canvas.
+
+    Args:
+        canvases: Side of each canvas, in pixels.
+        changes: Mean change over the logits' spread, shape ``(seeds, canvases)``.
+        limit: The smallest canvas on which the law says that nothing changes.
+
+    Returns:
+        The figure, described.
+    """
+    fig, ax = plt.subplots(figsize=(_WIDTH, 3.6))
+    floor = 1e-17
+    ax.plot(canvases, np.maximum(changes, floor).T, "o-", color=COLORS["gap"], linewidth=1)
+    ax.axvline(limit, color="black", linestyle=":", linewidth=1.5)
+    ax.text(limit - 0.4, 1e-9, "law: nothing\nfrom here on", ha="right", va="center")
+    ax.set(xlabel="side of the canvas, px", ylabel="change / spread of the logits")
+    ax.set(yscale="log", ylim=(floor, 10), xticks=canvases)
+    ax.set_title("2 px moved: the border's share ends at once")
+    means = ", ".join(
+        f"{canvas} px {mean:.1g}" for canvas, mean in zip(canvases, changes.mean(0), strict=True)
+    )
+    describe(fig, f"Change of GAP's logits by a shift of 2 px, by the side of the canvas: {means}.")
     return fig
