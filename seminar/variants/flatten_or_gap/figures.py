@@ -14,10 +14,19 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from seminar.evidence import Estimate
-from seminar.plotting import COLORS, describe
+from seminar.plotting import COLORS, describe, feature_maps
 from seminar.variants.flatten_or_gap.laws import effective_positions
 
-__all__ = ["draw_border", "draw_course", "draw_shift", "draw_start", "draw_strips"]
+__all__ = [
+    "draw_border",
+    "draw_course",
+    "draw_losses",
+    "draw_positions",
+    "draw_pushes",
+    "draw_shift",
+    "draw_start",
+    "draw_strips",
+]
 
 HEADS = {"flatten": "Flatten", "gap": "GAP"}
 _WIDTH = 4.8  # inches: twelve points are twelve pixels on a phone
@@ -254,4 +263,101 @@ def draw_border(canvases: Sequence[int], changes: npt.NDArray[Any], limit: int) 
         f"{canvas} px {mean:.1g}" for canvas, mean in zip(canvases, changes.mean(0), strict=True)
     )
     describe(fig, f"Change of GAP's logits by a shift of 2 px, by the side of the canvas: {means}.")
+    return fig
+
+
+def draw_pushes(gradients: Mapping[str, Tensor]) -> Figure:
+    """Draw the gradient that each head sends to the positions of one channel of one image.
+
+    Args:
+        gradients: By head, shape ``(H, W)``.
+
+    Returns:
+        The figure, described.
+    """
+    fig, axes = plt.subplots(1, len(gradients), figsize=(_WIDTH, 2.6))
+    millionths = [1e6 * gradient.numpy() for gradient in gradients.values()]
+    reach = max(float(np.abs(one).max()) for one in millionths)
+    feature_maps(
+        axes,
+        millionths,
+        titles=[HEADS[head] for head in gradients],
+        label="gradient, millionths",
+        cmap="PuOr",
+        vmin=-reach,
+        vmax=reach,
+    )
+    describe(
+        fig,
+        f"The gradient at {millionths[1].size} positions: from Flatten of both signs, up to "
+        f"{reach:.0f} millionths in size; from GAP {millionths[1][0, 0]:.1f} millionths everywhere.",
+    )
+    return fig
+
+
+def draw_positions(counted: Mapping[tuple[str, str], Estimate]) -> Figure:
+    """Draw the effective number of positions of both heads, before and after training.
+
+    Args:
+        counted: By head and ``"before"`` or ``"after"``.
+
+    Returns:
+        The figure, described.
+    """
+    fig, ax = plt.subplots(figsize=(_WIDTH, 2.9))
+    for row, head in enumerate(HEADS):
+        before, after = counted[head, "before"], counted[head, "after"]
+        ax.plot([before.mean, after.mean], [row - 0.2, row], color=COLORS[head], linewidth=1)
+        for one, place, fill in ((before, row - 0.2, "none"), (after, row, COLORS[head])):
+            reach = [[one.mean - one.low], [one.high - one.mean]]
+            ax.errorbar(one.mean, place, xerr=reach, fmt="o", mfc=fill, color=COLORS[head])
+    ax.axvline(64, color="black", linewidth=1, linestyle=":")
+    ax.set(xscale="log", xlim=(1, 200), ylim=(1.6, -0.6), ylabel="head")
+    ax.set_xticks([1, 2, 5, 10, 20, 64], ["1", "2", "5", "10", "20", "64"])
+    ax.minorticks_off()
+    ax.set_yticks(range(2), list(HEADS.values()))
+    ends = [counted[head, "after"].mean for head in HEADS]
+    ax.set_xlabel("effective number of positions\n(open: before, filled: after training)")
+    ax.set_title(f"GAP's 64 positions become {ends[1]:.1f}, Flatten's {ends[0]:.0f}")
+    describe(
+        fig,
+        f"Effective number of positions: {counted['gap', 'before'].format()} before training; "
+        f"after it {ends[0]:.0f} with Flatten, {ends[1]:.1f} with GAP.",
+    )
+    return fig
+
+
+_LINES = {
+    "Flatten": ("flatten", "-"),
+    "GAP": ("gap", "-"),
+    "GAP, larger weights": ("gap", ":"),
+    "GAP, centred": ("green", "-"),
+    "GAP, BatchNorm": ("purple", "--"),
+}
+
+
+def draw_losses(losses: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
+    """Draw the training loss of the networks that start together.
+
+    Args:
+        losses: By name, one sequence of epochs for each seed, in nats.
+
+    Returns:
+        The figure, described.
+    """
+    fig, ax = plt.subplots(figsize=(_WIDTH, 4.4))
+    ends = {}
+    for name, (color, style) in _LINES.items():
+        curves = np.asarray(losses[name])
+        epochs = range(1, curves.shape[1] + 1)
+        ax.plot(epochs, curves.T, style, color=COLORS[color], linewidth=0.8, alpha=0.5)
+        ax.plot(epochs, curves.mean(0), style, color=COLORS[color], label=name)
+        ends[name] = float(curves[:, -1].mean())
+    ax.axhline(np.log(10), color="black", linewidth=1)
+    ax.text(epochs[-1], np.log(10) + 0.04, "guessing", ha="right", va="bottom")
+    ax.set(xlabel="epoch", ylabel="training loss, nats", ylim=(0, 2.7), xticks=epochs)
+    ax.set_title(f"Epoch {len(epochs)}: GAP {ends['GAP']:.2f}, centred {ends['GAP, centred']:.2f}")
+    ax.legend(loc="lower left")
+    said = ", ".join(f"{name} {end:.2f}" for name, end in ends.items())
+    describe(fig, f"Training loss against the epoch; after {len(epochs)} epochs: {said}.")
     return fig
