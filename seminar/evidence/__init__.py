@@ -12,12 +12,14 @@ from seminar.evidence.comparisons import Answer, Comparison, Comparisons, Ledger
 from seminar.evidence.estimates import (
     Estimate,
     estimate,
+    estimate_ratio,
     over_seeds,
     quick_tier,
     ratio_of_means,
     seed_base,
     seeds,
 )
+from seminar.evidence.tables import Table
 
 __all__ = [
     "Answer",
@@ -25,7 +27,9 @@ __all__ = [
     "Comparisons",
     "Estimate",
     "Ledger",
+    "Table",
     "estimate",
+    "estimate_ratio",
     "format_number",
     "over_seeds",
     "quick_tier",

@@ -22,6 +22,7 @@ from seminar._text import (
     with_unit,
 )
 from seminar.evidence.estimates import ROUNDING, Estimate, estimate
+from seminar.evidence.tables import Table
 
 __all__ = ["Answer", "Comparison", "Comparisons", "Ledger", "record", "show"]
 
@@ -317,12 +318,16 @@ def record(ledger: Ledger | None) -> None:
 @overload
 def show(what: Answer) -> Answer: ...
 @overload
+def show(what: Table) -> Table: ...
+@overload
 def show(what: Comparison | Iterable[Comparison]) -> Comparisons: ...
-def show(what: Answer | Comparison | Iterable[Comparison]) -> Answer | Comparisons:
+def show(
+    what: Answer | Table | Comparison | Iterable[Comparison],
+) -> Answer | Table | Comparisons:
     """Declare comparisons, or a page's answer, as shown: the build of the site records them.
 
     Args:
-        what: One comparison, several for one table, or an answer.
+        what: One comparison, several for one table, an answer; or a table, which is only shown.
 
     Returns:
         The table or the answer, which shows itself at the end of a notebook's or page's cell. A
@@ -333,8 +338,8 @@ def show(what: Answer | Comparison | Iterable[Comparison]) -> Answer | Compariso
     """
     if isinstance(what, Comparison):
         what = [what]
-    item = what if isinstance(what, Answer) else Comparisons(what)
-    if _ledger is not None:
+    item = what if isinstance(what, Answer | Table) else Comparisons(what)
+    if _ledger is not None and not isinstance(item, Table):
         _ledger.shown += [item] if isinstance(item, Answer) else item
     tell(str(item))
     return item
