@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from seminar._text import format_number
 from seminar.evidence.comparisons import Answer, Comparison, Comparisons, Ledger, record, show
+from seminar.evidence.equivalence import Equivalence, equivalence
 from seminar.evidence.estimates import (
     Estimate,
     estimate,
@@ -23,8 +24,10 @@ __all__ = [
     "Answer",
     "Comparison",
     "Comparisons",
+    "Equivalence",
     "Estimate",
     "Ledger",
+    "equivalence",
     "estimate",
     "format_number",
     "over_seeds",
