@@ -1,10 +1,12 @@
-"""Text that every terminal can print."""
+"""Text and numbers for people: what every terminal can print, and how a number is typeset."""
 
 from __future__ import annotations
 
 import math
 import re
 import unicodedata
+
+__all__ = ["ascii_text", "format_number", "printable", "with_unit"]
 
 _PLAIN = str.maketrans(
     {
@@ -32,6 +34,8 @@ _PLAIN = str.maketrans(
 )
 _POWER = re.compile("\N{MULTIPLICATION SIGN}10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 _RAISED = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_MOST_DIGITS = 7  # significant digits, where the uncertainty would justify more
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def ascii_text(text: str) -> str:
@@ -49,6 +53,11 @@ def ascii_text(text: str) -> str:
     return "".join(map(_ascii_letter, text))
 
 
+def printable(text: str) -> str:
+    """Return the text in one line, with a question mark for what would command a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+
+
 def _lowered(raised: str) -> str:
     return unicodedata.normalize("NFKC", raised).replace("\N{MINUS SIGN}", "-")
 
@@ -61,10 +70,6 @@ def _ascii_letter(letter: str) -> str:
         return name.split()[3].lower()
     decomposed = unicodedata.normalize("NFKD", letter).replace("\N{FRACTION SLASH}", "/")
     return decomposed.encode("ascii", "ignore").decode() or "?"
-
-
-_MOST_DIGITS = 7  # significant digits, where the uncertainty would justify more
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def format_number(value: float, scale: float) -> str:

@@ -3,17 +3,18 @@
 A :class:`Condition` is a property of a network, never a comparison with our solution: any valid
 network passes, however it is written. :func:`check` runs the network, hands what was observed to
 every condition of a variant and returns a :class:`Report` of one :class:`Finding` per condition.
+What it accepts as a model and as an input shape, the grader accepts by the same functions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
+from seminar._checks import whole_number
 from seminar._registry import VARIANTS
 from seminar._report import Finding, Outcome, Report
 from seminar.exercises import Exercise, numbers
@@ -30,11 +31,12 @@ __all__ = [
     "Variant",
     "accepted_input_shape",
     "accepted_models",
-    "accepted_seed",
     "check",
     "output_shape",
     "random_batch",
 ]
+
+Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def check(
             ``{"flatten": module, "gap": module}``.
         input_shape: Shape of one input, ``(C, H, W)``, where the network wants another than the
             site's own and the variant leaves it free.
-        seed: Seed of the random inputs and targets.
+        seed: Seed of the random inputs and targets, at least 0.
 
     Returns:
         One finding per condition.
@@ -177,13 +179,13 @@ def check(
     Raises:
         TypeError: If the model is not an ``nn.Module`` (or mapping of them, for variant 4), or
             scripted, or the seed is no whole number.
-        ValueError: If the variant or the input shape is wrong, or the model cannot be run; the
-            message says what to change.
+        ValueError: If the variant, the input shape or the seed is wrong, or the model cannot be
+            run; the message says what to change.
     """
     if not isinstance(variant, Variant):
         variant = _look_up(variant)
     shape = accepted_input_shape(input_shape, variant.input_shape, free=variant.input_is_free)
-    seed = accepted_seed(seed)
+    seed = whole_number(seed, "seed", 0)
     models = accepted_models(model, variant.heads)
     with ordinary_mode():  # a check needs gradients, wherever it is called
         graphs = {
@@ -281,9 +283,6 @@ def _look_up(number: object) -> Variant:
     return variant
 
 
-Shape = tuple[int, int, int]
-
-
 def accepted_input_shape(shape: object, own: Shape, *, free: bool) -> Shape:
     """Return the input shape to use.
 
@@ -337,12 +336,3 @@ def accepted_models(model: object, heads: tuple[str, ...]) -> dict[str, nn.Modul
         given = f"the keys {list(model)}" if isinstance(model, Mapping) else type(model).__name__
         raise TypeError(f"model must be a mapping {{{wanted}}} for this variant, got {given}")
     return {head: plain_module(model[head], f"model[{head!r}]") for head in heads}
-
-
-def accepted_seed(seed: object) -> int:
-    """Return the seed, or raise TypeError unless it is a whole number."""
-    if isinstance(seed, bool) or not isinstance(seed, Integral):
-        raise TypeError(
-            f"seed (={seed!r}) must be a whole number; leave the argument out for seed 0"
-        )
-    return int(seed)

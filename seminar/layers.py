@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from seminar._checks import whole_number
 from seminar._text import ascii_text
 from seminar.graph import Call, Graph, Node, like_weights, observe
 from seminar.graph.sight import Sight, follow
@@ -21,6 +22,13 @@ __all__ = ["LayerRow", "LayerTable", "layer_table"]
 
 _HEAD = ("layer", "kind", "output shape", "parameters", "MACs", "field", "jump")
 _TERMINAL = 80  # columns
+
+#: Functions that get a row of their own where a ``forward`` calls them without a module, like
+#: everything that multiplies.
+_SHOWN = {
+    *("conv2d", "linear", "batch_norm", "relu", "relu_", "flatten", "mean", "avg_pool2d"),
+    *("max_pool2d", "max_pool2d_with_indices", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
+}
 
 
 @dataclass(frozen=True)
@@ -53,11 +61,11 @@ class LayerRow:
         return (
             self.name,
             self.kind,
-            _text(self.output_shape),
+            _shown(self.output_shape),
             f"{self.parameters:,}",
             f"{self.macs:,}",
-            "all" if everything else _text(self.receptive_field_px),
-            _text(self.jump_px),
+            "all" if everything else _shown(self.receptive_field_px),
+            _shown(self.jump_px),
         )
 
 
@@ -123,32 +131,13 @@ class LayerTable:
         )
 
     def _caption(self) -> str:
-        return f"Input {_text(self.input_shape)}; receptive field and jump in input pixels"
+        return f"Input {_shown(self.input_shape)}; receptive field and jump in input pixels"
 
     def _cells(self) -> list[tuple[str, ...]]:
         return [row._cells(max(self.input_shape[2:])) for row in self.rows]
 
     def _sum(self) -> tuple[str, ...]:
         return ("sum", "", "", f"{self.total_parameters:,}", f"{self.total_macs:,}", "", "")
-
-
-def _text(value: tuple[int, ...] | int | None) -> str:
-    return "\N{EN DASH}" if value is None else str(value)
-
-
-def _html_row(cells: tuple[str, ...]) -> str:
-    first, *others = (html.escape(cell) for cell in cells)
-    classes = ["", "", *[' class="number"'] * 4]
-    data = "".join(f"<td{c}>{cell}</td>" for c, cell in zip(classes, others, strict=True))
-    return f'<tr><th scope="row">{first}</th>{data}</tr>'
-
-
-#: Functions that get a row of their own where a ``forward`` calls them without a module, like
-#: everything that multiplies.
-_SHOWN = {
-    *("conv2d", "linear", "batch_norm", "relu", "relu_", "flatten", "mean", "avg_pool2d"),
-    *("max_pool2d", "max_pool2d_with_indices", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
-}
 
 
 def layer_table(model: nn.Module, input_shape: Sequence[int], *, batch: int = 1) -> LayerTable:
@@ -289,6 +278,15 @@ def _checked_shape(input_shape: Sequence[int], batch: int) -> tuple[int, ...]:
             f"input_shape (={shape}) must be the three positive numbers (C, H, W) of one image, "
             f"got {len(shape)} of them; leave out the batch size and use batch=N"
         )
-    if batch < 1:
-        raise ValueError(f"batch (={batch}) must be at least 1; it is the number of images")
-    return (batch, *shape)
+    return (whole_number(batch, "batch", 1), *shape)
+
+
+def _shown(value: tuple[int, ...] | int | None) -> str:
+    return "\N{EN DASH}" if value is None else str(value)
+
+
+def _html_row(cells: tuple[str, ...]) -> str:
+    first, *others = (html.escape(cell) for cell in cells)
+    classes = ["", "", *[' class="number"'] * 4]
+    data = "".join(f"<td{c}>{cell}</td>" for c, cell in zip(classes, others, strict=True))
+    return f'<tr><th scope="row">{first}</th>{data}</tr>'

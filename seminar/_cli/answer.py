@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from seminar.student.errors import StudentError, printable
+from seminar._files import Case, junit
+from seminar._text import printable
+from seminar.student.errors import StudentError
 
 if TYPE_CHECKING:
-    from junitparser import TestCase
-
     from seminar._report import Finding, Report
 
 HOLDS, FAILS, USAGE, NO_ANSWER = 0, 1, 2, 3
 SCHEMA = 1  # of the JSON: higher when a key changes or goes
+_RESULTS: dict[str, Literal["failed", "error", "skipped"]] = {
+    "fails": "failed",
+    "undecided": "error",
+    "advice": "skipped",
+}
 
 
 @dataclass(frozen=True)
@@ -77,47 +80,27 @@ def error_data(error: StudentError) -> dict[str, Any]:
     return {"message": error.message, "exception": error.said, "places": places}
 
 
-def write_junit(path: Path, answer: Answer) -> None:
-    """Write JUnit XML with one test case per finding, or none of it.
-
-    Args:
-        path: The file; what it held is replaced.
-        answer: The answer.
-
-    Raises:
-        OSError: If it cannot be written; then the old file is still there.
-    """
-    from junitparser import Error, JUnitXml, TestCase, TestSuite
-
+def junit_text(answer: Answer) -> str:
+    """Return an answer as JUnit XML, one test case per finding."""
     name = f"seminar check {answer.variant}"
-    suite = TestSuite(name)
-    for finding in answer.report or ():
-        suite.add_testcase(_case(finding, answer))
+    cases = [_case(finding, answer.file) for finding in answer.report or ()]
     if answer.error is not None:
-        case = TestCase("the file can be checked", classname=answer.file)
-        where = "\n".join(
-            f"{place.file}:{place.line}: {printable(place.code)}" for place in answer.error.places
-        )
-        error = Error(answer.error.message, answer.error.said.partition(":")[0])
-        error.text = "\n".join(filter(None, [where, answer.error.said]))
-        case.result = [error]
-        suite.add_testcase(case)
-    document = JUnitXml(name)
-    document.add_testsuite(suite)
-    document.update_statistics()  # type: ignore[no-untyped-call]
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".junit-") as folder:
-        draft = Path(folder, path.name)
-        document.write(str(draft), pretty=True)
-        draft.replace(path)  # all of it at once: no reader sees half a file
+        cases.append(_error_case(answer.error, answer.file))
+    return junit(name, [(name, cases)])
 
 
-def _case(finding: Finding, answer: Answer) -> TestCase:
-    from junitparser import Error, Failure, Skipped, TestCase
+def _case(finding: Finding, file: str) -> Case:
+    name = printable(f"{finding.clause} {finding.text}")
+    if finding.verdict not in _RESULTS:
+        return Case(name, file)
+    text = printable(f"measured: {finding.measured}; expected: {finding.expected}")
+    return Case(
+        name, file, _RESULTS[finding.verdict], printable(finding.hint), finding.verdict, text
+    )
 
-    kinds = {"fails": Failure, "undecided": Error, "advice": Skipped}
-    case = TestCase(printable(f"{finding.clause} {finding.text}"), classname=answer.file)
-    if finding.verdict in kinds:
-        result = kinds[finding.verdict](printable(finding.hint), finding.verdict)
-        result.text = printable(f"measured: {finding.measured}; expected: {finding.expected}")
-        case.result = [result]
-    return case
+
+def _error_case(error: StudentError, file: str) -> Case:
+    places = [f"{place.file}:{place.line}: {printable(place.code)}" for place in error.places]
+    text = "\n".join(filter(None, [*places, error.said]))
+    kind = error.said.partition(":")[0]
+    return Case("the file can be checked", file, "error", error.message, kind, text)

@@ -11,8 +11,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from seminar._text import ascii_text
-from seminar.student.errors import StudentError, printable
+from seminar._text import ascii_text, printable
+from seminar.student.errors import StudentError
 
 if TYPE_CHECKING:
     from seminar._cli.answer import Answer

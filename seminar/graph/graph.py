@@ -13,7 +13,11 @@ from torch import Tensor
 
 from seminar.graph.operations import Kind
 
-__all__ = ["Call", "Change", "Graph", "Node"]
+__all__ = ["LAYERS", "Call", "Change", "Graph", "Node"]
+
+#: Kinds of what multiplies by weights.
+LAYERS: tuple[Kind, ...] = ("conv", "conv_transpose", "other_conv", "linear")
+_STRENGTHS = (1.0, 100.0)  # of the noise that shows whether a result takes part
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,6 @@ class Call:
     output_shape: tuple[int, ...] | None
 
 
-_LAYERS = ("conv", "conv_transpose", "other_conv", "linear")
-_STRENGTHS = (1.0, 100.0)  # of the noise that shows whether a result takes part
-
-
 class Change(NamedTuple):
     """What to put in the place of a node's result, while the model runs again."""
 
@@ -141,7 +141,7 @@ class Graph:
     @property
     def weight_layers(self) -> tuple[Node, ...]:
         """The convolution (of any dimension) and Linear layers on the path."""
-        return self.of_kind(*_LAYERS)
+        return self.of_kind(*LAYERS)
 
     def upstream(
         self, node: Node, stop: Sequence[str]

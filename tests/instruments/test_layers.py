@@ -314,7 +314,7 @@ def test_layer_table_rejects_lazy_weights() -> None:
 
 
 def test_layer_table_rejects_batch() -> None:
-    with pytest.raises(ValueError, match=r"batch \(=0\) must be at least 1"):
+    with pytest.raises(ValueError, match=r"batch \(=0\) must be a whole number, at least 1"):
         layer_table(sequential(), (3, 44, 44), batch=0)
 
 

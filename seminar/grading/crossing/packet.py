@@ -80,6 +80,12 @@ class Network:
     evaluation: Program
     as_built: Program
 
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """The one or two that differ."""
+        same = self.evaluation is self.as_built
+        return (self.evaluation,) if same else (self.evaluation, self.as_built)
+
 
 @dataclass(frozen=True)
 class Handover:

@@ -154,7 +154,7 @@ def _made(stored: Stored, device: str) -> Tensor:
 
 
 def _check_names(network: Network) -> None:
-    for program in {id(p): p for p in (network.evaluation, network.as_built)}.values():
+    for program in network.programs:
         known = 1
         for step in program.steps:
             if step.function not in functions():
@@ -250,6 +250,6 @@ def rebuild(
     """
     _check_names(network)
     if not measured:
-        for program in {id(p): p for p in (network.evaluation, network.as_built)}.values():
+        for program in network.programs:
             dry_run(network, x_shape, program, limits)
     return Rebuilt(network)

@@ -6,6 +6,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from seminar._checks import whole_number
 from seminar.initialization import seeded
 
 
@@ -102,11 +103,8 @@ def build(
     Raises:
         ValueError: If the bottleneck has no channel.
     """
-    if bottleneck is not None and (isinstance(bottleneck, bool) or bottleneck < 1):
-        raise ValueError(
-            f"bottleneck (={bottleneck!r}) must be at least 1 channel; "
-            "None leaves the 1x1 convolution out"
-        )
+    if bottleneck is not None:
+        whole_number(bottleneck, "bottleneck", 1, "None leaves the 1x1 convolution out")
     with seeded(seed):
         return ParameterBudgetNet(
             bottleneck,
