@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from seminar._checks import whole_number
 from seminar._registry import VARIANTS
 from seminar._report import Finding, Outcome, Report
+from seminar._text import said
 from seminar.exercises import Exercise, numbers
 from seminar.graph import Graph, like_weights, observe
 from seminar.graph.failures import plain_module
@@ -193,7 +194,8 @@ def check(
         }
         subject = Subject(models, graphs, shape, variant.batch_size, seed)
         findings = tuple(_find(condition, subject) for condition in variant.conditions)
-    return Report(f"Variant {variant.number}: {variant.title}", findings)
+    title = said("Variant {number}: {title}", number=variant.number, title=variant.title)
+    return Report(title, findings)
 
 
 def _observed(
@@ -219,13 +221,14 @@ def random_batch(batch_size: int, shape: tuple[int, ...], seed: int) -> Tensor:
 
 
 def output_shape(
-    clause: str, expected: tuple[int, ...], *, batch_size: int | None = None
+    clause: str, expected: tuple[int, ...], *, text: str = "", batch_size: int | None = None
 ) -> Condition:
     """Make the condition that the output has this shape behind its batch dimension.
 
     Args:
         clause: Id of the clause.
         expected: The shape of one output, such as ``(64, 16, 16)``.
+        text: What the clause says, where it asks for nothing else.
         batch_size: Batch size to show in the text, or None for a free one.
 
     Returns:
@@ -239,23 +242,47 @@ def output_shape(
         last = subject.graph.path[-1].where
         return Outcome(
             holds=right,
-            measured=f"{shape} from an input of {(subject.batch_size, *subject.input_shape)}",
+            measured=said(
+                "{shape} from an input of {given}",
+                shape=shape,
+                given=(subject.batch_size, *subject.input_shape),
+            ),
             remedy=_shape_remedy(shape, (subject.batch_size, *expected), last),
         )
 
-    return Condition(clause, f"the output has shape {wanted}", wanted, judge)
+    return Condition(
+        clause, text or said("The output has shape {shape}.", shape=wanted), wanted, judge
+    )
 
 
 def _shape_remedy(shape: tuple[int, ...], wanted: tuple[int, ...], last: str) -> str:
     if len(shape) != len(wanted):
-        return f"{last}: the output has {len(shape)} dimensions; keep all {len(wanted)}"
+        return said(
+            "{layer}: the output has {found} dimensions; keep all {wanted}",
+            layer=last,
+            found=len(shape),
+            wanted=len(wanted),
+        )
     if shape[0] != wanted[0]:
-        return f"{last}: a batch of {wanted[0]} came out as {shape[0]}; leave the batch size free"
+        return said(
+            "{layer}: a batch of {wanted} came out as {found}; leave the batch size free",
+            layer=last,
+            wanted=wanted[0],
+            found=shape[0],
+        )
     if shape[1] != wanted[1]:
-        return f"{last}: make the last layer give {wanted[1]} channels instead of {shape[1]}"
-    return (
-        f"{last}: the maps are {shape[2]}x{shape[3]} instead of {wanted[2]}x{wanted[3]}; "
-        "change a stride, a padding or a pooling before it"
+        return said(
+            "{layer}: make the last layer give {wanted} channels instead of {found}",
+            layer=last,
+            wanted=wanted[1],
+            found=shape[1],
+        )
+    return said(
+        "{layer}: the maps are {found} instead of {wanted}; change a stride, a padding or a "
+        "pooling before it",
+        layer=last,
+        found=f"{shape[2]}x{shape[3]}",
+        wanted=f"{wanted[2]}x{wanted[3]}",
     )
 
 

@@ -14,13 +14,13 @@ import torch
 from torch import nn
 
 from seminar._checks import whole_number
-from seminar._text import ascii_text
+from seminar._text import count, for_stdout, render, said, told
 from seminar.graph import Call, Graph, Node, like_weights, observe
 from seminar.graph.sight import Sight, follow
 
 __all__ = ["LayerRow", "LayerTable", "layer_table"]
 
-_HEAD = ("layer", "kind", "output shape", "parameters", "MACs", "field", "jump")
+_HEAD = tuple(map(said, ("layer", "kind", "output shape", "parameters", "MACs", "field", "jump")))
 _TERMINAL = 80  # columns
 
 #: Functions that get a row of their own where a ``forward`` calls them without a module, like
@@ -62,9 +62,9 @@ class LayerRow:
             self.name,
             self.kind,
             _shown(self.output_shape),
-            f"{self.parameters:,}",
-            f"{self.macs:,}",
-            "all" if everything else _shown(self.receptive_field_px),
+            count(self.parameters),
+            count(self.macs),
+            told("all") if everything else _shown(self.receptive_field_px),
             _shown(self.jump_px),
         )
 
@@ -106,7 +106,8 @@ class LayerTable:
         raise KeyError(f"name (={name!r}) must be one of {[row.name for row in self.rows]}")
 
     def __str__(self) -> str:
-        lines = [_HEAD, *self._cells(), self._sum()]
+        rows = [_HEAD, *self._cells(), self._sum()]
+        lines = [tuple(for_stdout(render(cell)) for cell in row) for row in rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         gap = "  " if sum(widths) + 2 * len(widths) - 2 <= _TERMINAL else " "
         text = [
@@ -117,27 +118,31 @@ class LayerTable:
             for line in lines
         ]
         rule = "-" * max(map(len, text))
-        lines_ = [self._caption(), text[0], rule, *text[1:-1], rule, text[-1]]
-        return ascii_text("\n".join(lines_))
+        caption = for_stdout(self._caption())
+        return "\n".join([caption, text[0], rule, *text[1:-1], rule, text[-1]])
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{cell}</th>' for cell in _HEAD)
+        head = "".join(f'<th scope="col">{html.escape(render(cell))}</th>' for cell in _HEAD)
+        label = html.escape(told("Layers of the network"))
         body = "\n".join(map(_html_row, self._cells()))
         return (
-            '<div class="layer-table" tabindex="0" role="group" aria-label="Layers of the network">'
+            f'<div class="layer-table" tabindex="0" role="group" aria-label="{label}">'
             f"<table>\n<caption>{html.escape(self._caption())}</caption>\n"
             f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n"
             f"<tfoot>{_html_row(self._sum())}</tfoot>\n</table></div>"
         )
 
     def _caption(self) -> str:
-        return f"Input {_shown(self.input_shape)}; receptive field and jump in input pixels"
+        return told(
+            "Input {shape}; receptive field and jump in input pixels", shape=self.input_shape
+        )
 
     def _cells(self) -> list[tuple[str, ...]]:
         return [row._cells(max(self.input_shape[2:])) for row in self.rows]
 
     def _sum(self) -> tuple[str, ...]:
-        return ("sum", "", "", f"{self.total_parameters:,}", f"{self.total_macs:,}", "", "")
+        total = count(self.total_parameters), count(self.total_macs)
+        return (told("sum"), "", "", *total, "", "")
 
 
 def layer_table(model: nn.Module, input_shape: Sequence[int], *, batch: int = 1) -> LayerTable:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from seminar._files import Case, junit
-from seminar._text import printable
+from seminar._text import printable, render, said, told
 from seminar.student.errors import StudentError
 
 if TYPE_CHECKING:
@@ -57,19 +57,21 @@ class Answer:
         """The verdict in one line."""
         if self.report is not None:
             return self.report.verdict
-        return f"Could not be checked: {self.error.message if self.error else 'no reason given'}."
+        why = self.error.message if self.error else said("no reason given")
+        return said("Could not be checked: {why}.", why=why)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain data, fit for JSON."""
-        findings = self.report.findings if self.report else ()
+        report = {"findings": ()} if self.report is None else self.report.to_dict()
+        findings = zip(report["findings"], self.report or (), strict=True)
         return {
             "schema": SCHEMA,
             "variant": self.variant,
             "file": self.file,
             "status": self.status,
             "exit_status": self.exit_status,
-            "verdict": self.verdict,
-            "findings": [{**asdict(one), "verdict": one.verdict} for one in findings],
+            "verdict": render(self.verdict),
+            "findings": [{**data, "verdict": one.verdict} for data, one in findings],
             "error": None if self.error is None else error_data(self.error),
         }
 
@@ -90,17 +92,17 @@ def junit_text(answer: Answer) -> str:
 
 
 def _case(finding: Finding, file: str) -> Case:
-    name = printable(f"{finding.clause} {finding.text}")
+    name = printable(f"{finding.clause} {render(finding.text)}")
     if finding.verdict not in _RESULTS:
         return Case(name, file)
-    text = printable(f"measured: {finding.measured}; expected: {finding.expected}")
-    return Case(
-        name, file, _RESULTS[finding.verdict], printable(finding.hint), finding.verdict, text
-    )
+    measured, expected = finding.measured, finding.expected
+    text = told("measured: {measured}; expected: {expected}", measured=measured, expected=expected)
+    hint, result = printable(render(finding.hint)), _RESULTS[finding.verdict]
+    return Case(name, file, result, hint, finding.verdict, printable(text))
 
 
 def _error_case(error: StudentError, file: str) -> Case:
     places = [f"{place.file}:{place.line}: {printable(place.code)}" for place in error.places]
     text = "\n".join(filter(None, [*places, error.said]))
     kind = error.said.partition(":")[0]
-    return Case("the file can be checked", file, "error", error.message, kind, text)
+    return Case(told("the file can be checked"), file, "error", error.message, kind, text)

@@ -13,7 +13,15 @@ from typing import Any, Literal, get_args, overload
 import numpy as np
 import numpy.typing as npt
 
-from seminar._text import _typeset, ascii_text, format_number, with_unit
+from seminar._text import (
+    for_stdout,
+    format_number,
+    format_significant,
+    render,
+    said,
+    told,
+    with_unit,
+)
 from seminar.evidence.equivalence import equivalence
 from seminar.evidence.estimates import ROUNDING, Estimate, estimate
 
@@ -23,12 +31,15 @@ Kind = Literal["identity", "exact", "limit", "tensors", "training"]
 
 #: What is said of each outcome of a comparison.
 VERDICTS = {
-    "holds": "holds",
-    "tolerance": "holds within its tolerance",
-    "rounding": "holds to rounding",
-    "disagrees": "disagrees",
+    "holds": said("holds"),
+    "tolerance": said("holds within its tolerance"),
+    "rounding": said("holds to rounding"),
+    "disagrees": said("disagrees"),
 }
-MARGIN_VERDICTS = {True: "within the margin", False: "not shown to be within the margin"}
+MARGIN_VERDICTS = {
+    True: said("within the margin"),
+    False: said("not shown to be within the margin"),
+}
 
 
 @dataclass(frozen=True)
@@ -183,8 +194,8 @@ class Comparison:
     def verdict(self) -> str:
         """The verdict in words."""
         if self.margin:
-            return MARGIN_VERDICTS[self.holds]
-        return VERDICTS[self.outcome]
+            return render(MARGIN_VERDICTS[self.holds])
+        return render(VERDICTS[self.outcome])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record that the build keeps (without the page, which the build adds).
@@ -226,7 +237,7 @@ class Comparison:
         ]
         if self.tolerance:
             lines.append(f"  tolerance  {self.format_tolerance()}: {self.reason}")
-        return ascii_text("\n".join(lines))
+        return for_stdout("\n".join(lines))
 
     def format_predicted(self) -> str:
         """Return the prediction with one digit more than the measurement has, and its unit.
@@ -234,7 +245,8 @@ class Comparison:
         Zero is exact, whatever the measurement has. A claim with a margin says how far from it.
         """
         if self.margin:
-            return f"within {with_unit(f'{self.margin:g}', self.unit)} of {self.value:g}"
+            margin = with_unit(f"{self.margin:g}", self.unit)
+            return told("within {margin} of {value}", margin=margin, value=f"{self.value:g}")
         if self.own_error:
             own = self.own_error
             text = f"{format_number(self.value, own)} ± {format_number(own, own)}"
@@ -245,7 +257,7 @@ class Comparison:
 
     def format_tolerance(self) -> str:
         """Return the approximation tolerance with two digits and its unit."""
-        return with_unit(_typeset(f"{self.tolerance:.2g}"), self.unit)
+        return with_unit(format_significant(self.tolerance), self.unit)
 
     def _repr_html_(self) -> str:
         return Comparisons([self])._repr_html_()
@@ -294,7 +306,7 @@ class Answer:
     variant: int
 
     def __str__(self) -> str:
-        return ascii_text(self.text)
+        return for_stdout(self.text)
 
     def _repr_html_(self) -> str:
         return f'<p class="answer">{html.escape(self.text)}</p>'

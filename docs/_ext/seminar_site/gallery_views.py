@@ -23,7 +23,7 @@ _TAGS = re.compile(r"\.\. raw:: html\n\n\s+<div id='sg-tag-list'[^\n]*</div>\n+"
 
 def make_addressable(body: str) -> str:
     """Return the HTML with ids on each clause's first row and on the page's answer."""
-    for clause in dict.fromkeys(re.findall(r'<th scope="row">(\d\.[a-z])</th>', body)):
+    for clause in dict.fromkeys(re.findall(r'<th scope="row">(\d+\.[a-z])</th>', body)):
         plain, named = (
             f'<th scope="row"{part}>{clause}</th>' for part in ("", f' id="clause-{clause}"')
         )

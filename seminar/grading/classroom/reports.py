@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seminar._files import Case, junit, write_whole
-from seminar._text import printable
+from seminar._report import VERDICTS
+from seminar._text import printable, render, told
 from seminar.exercises import EXERCISES
 from seminar.grading.classroom.marks import Marks, clauses, experiment, judged
 from seminar.grading.classroom.results import Result
@@ -222,7 +223,7 @@ def _row(student: str, results: Mapping[int, Result], numbers: Sequence[int], ma
         for clause in judged(number):
             verdict = "" if result is None else result.verdict(clause)
             total += 0.0 if result is None else marks.given(clause, result) or 0.0
-            word = verdict or "not judged"
+            word = _word(verdict)
             cells.append(f'<td class="{verdict}" title="{word}">{_MARKS[verdict]}</td>')
         cells.append(f'<td title="{experiment(number)}: the teacher marks it"></td>')
     name = f'<th scope="row"><a href="#{file_key(student)}">{_shown(student)}</a></th>'
@@ -239,7 +240,7 @@ def _sections(student: str, results: Mapping[int, Result], numbers: Sequence[int
         if result.status == "missing":
             yield f"<p>{title}: no file.</p>"
             continue
-        verdicts = ", ".join(f"{c} {result.verdict(c) or 'not judged'}" for c in judged(number))
+        verdicts = ", ".join(f"{c} {_word(result.verdict(c))}" for c in judged(number))
         yield f"<details><summary>{title}: {verdicts}</summary>"
         if result.said:
             yield f"<p>{_shown(result.said)}</p>"
@@ -259,7 +260,7 @@ def _findings(result: Result) -> str:
     for finding in result.findings:
         required = finding["required"]
         verdict = {True: "holds", False: "fails", None: "undecided"}[finding["holds"]]
-        shown = verdict if required else "advice"
+        shown = _word(verdict if required else "advice")
         hint = finding["remedy"] or finding["reason"]
         cells = (finding["clause"], shown, finding["text"], finding["measured"], hint)
         row = "".join(f"<td>{_shown(str(cell))}</td>" for cell in cells)
@@ -272,6 +273,10 @@ def _findings(result: Result) -> str:
         f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}'
         "</tbody></table></div>"
     )
+
+
+def _word(verdict: str) -> str:
+    return render(VERDICTS[verdict]) if verdict else told("not judged")
 
 
 def _shown(text: str) -> str:

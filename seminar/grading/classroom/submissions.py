@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seminar._files import digest
+from seminar._text import count
 
 __all__ = ["Submission", "file_key", "find", "read"]
 
@@ -101,7 +102,9 @@ def read(path: Path, most: int) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is no ordinary file")
         if status.st_size > most:
-            raise ValueError(f"it has {status.st_size:,} bytes; at most {most:,} are read")
+            raise ValueError(
+                f"it has {count(status.st_size)} bytes; at most {count(most)} are read"
+            )
         return file.read(most)
 
 
