@@ -19,6 +19,7 @@ from seminar.evidence.estimates import (
     seed_base,
     seeds,
 )
+from seminar.evidence.tables import Table
 
 __all__ = [
     "Answer",
@@ -27,6 +28,7 @@ __all__ = [
     "Equivalence",
     "Estimate",
     "Ledger",
+    "Table",
     "equivalence",
     "estimate",
     "format_number",

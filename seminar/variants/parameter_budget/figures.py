@@ -6,9 +6,11 @@ Units are parameters, weights, channels and points (hundredths of the test image
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from seminar.evidence import Equivalence
@@ -27,15 +29,16 @@ PARTS = {
 }
 
 
-def draw_budget(ax: Axes, networks: Mapping[str, Mapping[str, int]], limit: int) -> None:
+def draw_budget(fig: Figure, networks: Mapping[str, Mapping[str, int]], limit: int) -> None:
     """Draw each network as a bar of its parts, beside the limit.
 
     Args:
-        ax: Where to draw.
+        fig: Where to draw, empty.
         networks: Parameters of each part of :data:`PARTS`, by the network's name; two networks,
             the one that keeps the limit first.
         limit: The largest number of parameters allowed.
     """
+    ax = fig.subplots()
     sums = {name: sum(parts.values()) for name, parts in networks.items()}
     for row, (name, parts) in enumerate(networks.items()):
         left = 0
@@ -60,25 +63,26 @@ def draw_budget(ax: Axes, networks: Mapping[str, Mapping[str, int]], limit: int)
     ax.spines["left"].set_visible(False)
     parts, wide = networks.values()
     describe(
-        ax.figure,
+        fig,
         f"Two stacked bars and the limit of {limit:,}. The direct network crosses it with "
         f"{large:,} parameters. The other has {small:,}, because conv3 shrinks from "
         f"{wide['conv3']:,} to {parts['conv3']:,}; its 1x1 is a sliver of {parts['squeeze']:,}.",
     )
 
 
-def draw_pipes(ax: Axes, channels: int, bottleneck: int, kernel_size: int) -> None:
+def draw_pipes(fig: Figure, channels: int, bottleneck: int, kernel_size: int) -> None:
     """Draw the weights of a direct layer and of the pair through a bottleneck, to scale.
 
     A layer is a block with a column of tiles for each map that it reads and a row for each map that
     it writes. A tile is one patch of ``kernel_size`` squared weights, so that area means weights.
 
     Args:
-        ax: Where to draw.
+        fig: Where to draw, empty.
         channels: Maps read and written, in front of the pair and behind it.
         bottleneck: Maps between the two layers of the pair.
         kernel_size: Side of the square kernel.
     """
+    ax = fig.subplots()
     c, r, k = channels, bottleneck, kernel_size
     side, gap = c * k, 0.4 * c * k  # of the direct block, and between blocks
     blocks = [
@@ -104,7 +108,7 @@ def draw_pipes(ax: Axes, channels: int, bottleneck: int, kernel_size: int) -> No
     )
     ax.set_axis_off()
     describe(
-        ax.figure,
+        fig,
         f"Three blocks of tiles to scale, area is weights. The direct {k}x{k} layer from {c} to "
         f"{c} maps is a square of {c} by {c} tiles with {direct:,} weights. Through {r} maps it "
         f"becomes a flat 1x1 block of {counts[1]:,} and a narrow {k}x{k} block of {counts[2]:,} "
@@ -119,7 +123,7 @@ def _draw_block(
     (x, y), (columns, rows) = corner, tiles
     wide, high = columns * side, rows * side
     ax.add_patch(Rectangle(corner, wide, high, color=PARTS[part], linewidth=0))
-    lines = {"color": "white", "linewidth": 0.15 * side}
+    lines: dict[str, Any] = {"color": "white", "linewidth": 0.15 * side}
     ax.vlines(np.arange(1, columns) * side + x, y, y + high, **lines)
     ax.hlines(np.arange(1, rows) * side + y, x, x + wide, **lines)
     weights = columns * rows * side**2
@@ -137,16 +141,17 @@ def _draw_tile(ax: Axes, center: tuple[float, float], size: float, kernel_size: 
     ax.text(center[0], y - 7, f"a tile:\n{kernel_size**2} weights", ha="center", va="top")
 
 
-def draw_losses(ax: Axes, losses: Mapping[int, Equivalence], margin: float) -> None:
+def draw_losses(fig: Figure, losses: Mapping[int, Equivalence], margin: float) -> None:
     """Draw the accuracy lost over the width of the bottleneck, with the margin as a band.
 
     Within the margin the axis is linear, beyond it logarithmic.
 
     Args:
-        ax: Where to draw.
+        fig: Where to draw, empty.
         losses: The test of each width, in points.
         margin: The margin, in points.
     """
+    ax = fig.subplots()
     ax.axhspan(-margin, margin, color="black", alpha=0.1, linewidth=0)
     ax.axhline(0, color="black", linewidth=1)
     for width, found in losses.items():
@@ -179,7 +184,7 @@ def draw_losses(ax: Axes, losses: Mapping[int, Equivalence], margin: float) -> N
         else f"No width is shown to lose less than {margin:g} points",
     )
     describe(
-        ax.figure,
+        fig,
         f"Accuracy lost over the width of the bottleneck, with a band of {margin:g} points. "
         + "; ".join(
             f"r = {width}: {found.estimate.format('points')}" for width, found in losses.items()
