@@ -5,11 +5,12 @@ from __future__ import annotations
 import html
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
 from seminar._text import for_stdout, joined, render, said, told
+from seminar.strip import Strip
 
 __all__ = ["VERDICTS", "Finding", "Outcome", "Report", "Verdict"]
 
@@ -95,10 +96,12 @@ class Report:
     Attributes:
         title: Number and title of the variant.
         findings: One per condition, in the order of the assignment.
+        strips: The networks that were judged, drawn; they stand above the table in HTML.
     """
 
     title: str
     findings: tuple[Finding, ...]
+    strips: tuple[Strip, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def holds(self) -> bool:
@@ -151,7 +154,9 @@ class Report:
         rows = "\n".join(map(_html_row, self.findings))
         title, verdict = _escaped(self.title), _escaped(self.verdict)
         heads = "".join(f'<th scope="col">{_escaped(head)}</th>' for head in _HEADS)
+        drawn = "".join(strip._repr_html_() + "\n" for strip in self.strips)
         return (
+            f"{drawn}"
             f'<div class="check-report" tabindex="0" role="group" aria-label="{title}">\n<table>\n'
             f"<caption>{title}. {verdict}</caption>\n"
             f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"

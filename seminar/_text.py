@@ -194,9 +194,10 @@ def for_stdout(text: str) -> str:
     return for_encoding(text, getattr(sys.stdout, "encoding", None))
 
 
-def ascii_text(text: str) -> str:
-    """Return the text in ASCII: :func:`for_encoding` for the poorest terminal."""
-    return for_encoding(text, "ascii")
+def tell(text: str) -> None:
+    """Print the text in a plain script; a notebook or a page shows the object itself."""
+    if sys.stdout is sys.__stdout__ and sys.stdout is not None:
+        sys.stdout.write(f"{text}\n")
 
 
 def _fits(text: str, encoding: str) -> bool:

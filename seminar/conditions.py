@@ -22,6 +22,8 @@ from seminar.exercises import Exercise, numbers
 from seminar.graph import Graph, like_weights, observe
 from seminar.graph.failures import plain_module
 from seminar.graph.private import ordinary_mode
+from seminar.graph.steps import steps
+from seminar.strip import Strip
 
 __all__ = [
     "Condition",
@@ -194,8 +196,9 @@ def check(
         }
         subject = Subject(models, graphs, shape, variant.batch_size, seed)
         findings = tuple(_find(condition, subject) for condition in variant.conditions)
+    strips = tuple(Strip(steps(graph), caption=head) for head, graph in graphs.items())
     title = said("Variant {number}: {title}", number=variant.number, title=variant.title)
-    return Report(title, findings)
+    return Report(title, findings, strips)
 
 
 def _observed(

@@ -7,8 +7,8 @@ own: no maintained library computes it for a network as it runs.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -17,8 +17,10 @@ from seminar._checks import whole_number
 from seminar._text import count, for_stdout, render, said, told
 from seminar.graph import Call, Graph, Node, like_weights, observe
 from seminar.graph.sight import Sight, follow
+from seminar.graph.steps import steps
+from seminar.strip import Strip
 
-__all__ = ["LayerRow", "LayerTable", "layer_table"]
+__all__ = ["LayerRow", "LayerTable", "layer_table", "network_strip"]
 
 _HEAD = tuple(map(said, ("layer", "kind", "output shape", "parameters", "MACs", "field", "jump")))
 _TERMINAL = 80  # columns
@@ -78,10 +80,12 @@ class LayerTable:
     Attributes:
         rows: The layers.
         input_shape: Shape of the input of the run, ``(N, C, H, W)``.
+        strip: The drawn network, which stands above the table in HTML.
     """
 
     rows: tuple[LayerRow, ...]
     input_shape: tuple[int, ...]
+    strip: Strip | None = field(default=None, repr=False, compare=False)
 
     @property
     def total_parameters(self) -> int:
@@ -125,7 +129,9 @@ class LayerTable:
         head = "".join(f'<th scope="col">{html.escape(render(cell))}</th>' for cell in _HEAD)
         label = html.escape(told("Layers of the network"))
         body = "\n".join(map(_html_row, self._cells()))
+        drawn = self.strip._repr_html_() + "\n" if self.strip else ""
         return (
+            f"{drawn}"
             f'<div class="layer-table" tabindex="0" role="group" aria-label="{label}">'
             f"<table>\n<caption>{html.escape(self._caption())}</caption>\n"
             f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n"
@@ -183,7 +189,48 @@ def layer_table(model: nn.Module, input_shape: Sequence[int], *, batch: int = 1)
     with torch.no_grad():
         graph = observe(model, like_weights(model, x), count_macs=True)
     table = _Table(model, graph, shape[2:])
-    return LayerTable(tuple(table.rows()), shape)
+    return LayerTable(tuple(table.rows()), shape, Strip(steps(graph)))
+
+
+def network_strip(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    *,
+    mark: str = "",
+    factors: Mapping[str, str] | None = None,
+    caption: str = "",
+) -> Strip:
+    """Run a network once and draw it: one slab for each layer that changes the tensor.
+
+    A slab is as high as its map and as wide as its channels are many, both by logarithm, so that a
+    vector is a thin bar. The arrow names kernel and stride; name and shape stand below. ReLU,
+    normalization and dropout are noted under the layer before. A row that comes from elsewhere than
+    the one before it says so, and where branches meet it names them all. Six or more equal layers
+    in a row are drawn as the first, their number and the last.
+
+    The run is that of :func:`layer_table`.
+
+    Args:
+        model: The network, which takes one tensor of shape ``(N, C, H, W)``.
+        input_shape: Shape of one image, ``(C, H, W)``.
+        mark: A layer to draw in the accent colour: its name under the slab, its path in
+            ``model.named_modules()``, or a block around it.
+        factors: Text above a layer, by the same names, such as ``{"layer3": "×√2"}``.
+        caption: A line under the strip.
+
+    Returns:
+        The strip, which a notebook shows and ``print`` writes as a table.
+
+    Raises:
+        TypeError: If the model is not an ``nn.Module``.
+        ValueError: If the shape is not three positive numbers, the network cannot run on it, or
+            ``mark`` or a factor names no layer.
+    """
+    shape = _checked_shape(input_shape, 1)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        graph = observe(model, like_weights(model, x))
+    return Strip(steps(graph), mark, dict(factors or {}), caption)
 
 
 class _Table:

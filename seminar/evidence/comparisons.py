@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import html
 import math
 import re
@@ -19,6 +18,7 @@ from seminar._text import (
     format_significant,
     render,
     said,
+    tell,
     told,
     with_unit,
 )
@@ -362,8 +362,7 @@ def show(what: Answer | Comparison | Iterable[Comparison]) -> Answer | Compariso
     item = what if isinstance(what, Answer) else Comparisons(what)
     if _ledger is not None:
         _ledger.shown += [item] if isinstance(item, Answer) else item
-    elif not hasattr(builtins, "__IPYTHON__"):
-        print(item)  # noqa: T201  a script has no cell that would show it
+    tell(str(item))
     return item
 
 

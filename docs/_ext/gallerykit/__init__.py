@@ -31,6 +31,7 @@ EXTENSIONS = (
     "downloads",
     "figure_script",
     "folds",
+    "guess",
     "html_cures",
     "local_inventories",
     "markdown_twins",

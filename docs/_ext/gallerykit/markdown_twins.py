@@ -19,7 +19,8 @@ from sphinx.application import Sphinx
 
 DROPPED = (
     ".headerlink, .only-dark, .page-contents, .page-downloads, .sphx-glr-footer, .viewcode-link, "
-    ".sphx-glr-download-link-note"
+    ".sphx-glr-download-link-note, figure style, figure [aria-hidden=true], "
+    ".guess svg, .guess-answer svg, [hidden]"
 )
 
 _REST = r"""(?:"[^"]*"|'[^']*'|[^"'>])*>"""  # of a tag

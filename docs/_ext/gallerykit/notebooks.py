@@ -6,7 +6,8 @@ could register. Their last cell prints the versions behind the numbers, Python's
 of ``gallery_notebooks_versions = ["torch"]``. sphinx-gallery turns
 a script's text into Markdown, formulas included, but leaves ``:doc:`` and ``:ref:`` as they are;
 here they become links to the site where its address is configured (``html_baseurl``), and their
-plain titles elsewhere. A notebook that does not change keeps its time: pages depend on it.
+plain titles elsewhere. A question to guess becomes Markdown too (see ``guess``). A notebook that
+does not change keeps its time: pages depend on it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 from gallerykit.files import gallery_dirs
+from gallerykit.guess import with_questions
 
 OURS = "gallerykit"  # the tag of the cells that this extension adds
 FROM_FILE = """\
@@ -64,6 +66,7 @@ def readable(
     for cell in cells:
         if cell["cell_type"] == "markdown":
             cell["source"] = [ROLE.sub(link, "".join(cell["source"]))]
+    cells = with_questions(cells, OURS)
     if wheel:
         form = FROM_SITE if site else FROM_FILE
         install = form.format(name=posixpath.basename(wheel), address=f"{site}{wheel}")
