@@ -27,8 +27,18 @@ from torch import nn
 
 from seminar.conditions import check
 from seminar.data import load_data
-from seminar.evidence import Answer, Comparison, equivalence, estimate, quick_tier, seeds, show
-from seminar.layers import layer_table
+from seminar.evidence import (
+    Answer,
+    Comparison,
+    Estimate,
+    equivalence,
+    estimate,
+    quick_tier,
+    seeds,
+    show,
+)
+from seminar.layers import layer_table, network_strip
+from seminar.live import Guess
 from seminar.plotting import use_style
 from seminar.training import accuracy, train
 from seminar.variants import parameter_budget as budget
@@ -46,6 +56,7 @@ def count(module):
 model, direct = build(), build(bottleneck=None)
 
 # %%
+# Each bar adds up the parts of one network.
 
 parts = {
     name: {part: count(getattr(network, part)) for part in figures.PARTS}
@@ -57,12 +68,27 @@ plt.show()
 # %%
 # Guess
 # -----
-# How narrow may the bottleneck be? Before any network is trained we fix what counts as a loss: the
-# **margin** is half a point, that is, one test image in two hundred.
+# How narrow may the bottleneck be? Before any network is trained we fix what counts as a loss: a
+# **point** is one test image in a hundred, and the **margin** is half a point.
+
+guess = Guess(
+    "Which is the smallest r that costs less than half a point of accuracy?",
+    low=1,
+    high=32,
+    step=1,
+    unit="channels",
+    difference=("channel", "channels"),
+)
+guess.ask()
 
 # %%
 # Network
 # -------
+# All candidates are alike but for the layer ``squeeze``, which the direct network leaves out.
+
+network_strip(model, (1, 16, 16), mark="squeeze")
+
+# %%
 # The network is four convolutions, each followed by **BatchNorm** (it standardizes every channel
 # over the batch, then scales and shifts it) and ReLU. Two max poolings shrink the maps. **GAP**,
 # global average pooling, replaces each map by its mean, and a linear layer gives one number for
@@ -72,8 +98,7 @@ plt.show()
 #    :pyobject: ParameterBudgetNet
 #    :language: python
 #
-# ``conv_block`` is a convolution, BatchNorm and ReLU; its source, and that of ``build``, is in
-# :mod:`seminar.variants.parameter_budget`. Does the network meet the clauses?
+# ``conv_block`` is a convolution, BatchNorm and ReLU. Does the network meet the clauses?
 
 check(VARIANT, model)
 
@@ -215,10 +240,12 @@ show(
 )
 
 # %%
+# And all widths, against the direct network:
 
 budget.loss_table(tests)
 
 # %%
+# In one sentence:
 
 show(
     Answer(
@@ -228,6 +255,15 @@ show(
         variant=3,
     )
 )
+
+# %%
+# The widths between these were not trained, so the smallest that suffices is known as a range: wider
+# than the last that is shown to lose more than the margin, up to the first that is shown to lose
+# less.
+
+top = enough or guess.high
+more = [r for r, found in tests.items() if found.outcome == "beyond" and r < top]
+guess.answer(Estimate(top, min(top, 1 + max(more, default=0)), top, seeds=len(SEEDS)))
 
 # %%
 # What breaks it

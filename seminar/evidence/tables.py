@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seminar._text import ascii_text
+from seminar._text import for_stdout
 
 __all__ = ["Table"]
 
@@ -40,7 +40,7 @@ class Table:
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
             for line in lines
         ]
-        return ascii_text("\n".join([self.caption, *text] if self.caption else text))
+        return for_stdout("\n".join([self.caption, *text] if self.caption else text))
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in self.head)

@@ -61,7 +61,7 @@ DERIVED: dict[str, dict[str, float]] = {
         "62": conv_output_size(64, 5, padding=1),
         "31": conv_output_size(64, 3, stride=2),
     },
-    "3": {"50,000": 50_000},
+    "3": {"50,000": 50_000, "19,690": 19_690},
     "4": {"8192": 128 * 8 * 8, "63": 64 - 1},
     "6": {"256": 16 * 16},
     # Settings of an experiment that are no integers: gains, noise, tolerances set beforehand.
