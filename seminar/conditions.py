@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from seminar._checks import whole_number
 from seminar._registry import VARIANTS
 from seminar._report import Finding, Outcome, Report
-from seminar._text import said
+from seminar._text import joined, said
 from seminar.exercises import Exercise, numbers
 from seminar.graph import Graph, like_weights, observe
 from seminar.graph.failures import plain_module
@@ -237,7 +237,9 @@ def output_shape(
     Returns:
         The condition.
     """
-    wanted = f"({', '.join(map(str, ('batch' if batch_size is None else batch_size, *expected)))})"
+    sizes = joined(map(str, expected))
+    free = "(batch, {sizes})" if batch_size is None else "({batch}, {sizes})"
+    wanted = said(free, batch=batch_size, sizes=sizes)
 
     def judge(subject: Subject) -> Outcome:
         shape = tuple(subject.graph.output.shape)
