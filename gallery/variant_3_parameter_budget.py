@@ -71,9 +71,7 @@ plt.show()
 # How narrow may the bottleneck be? Before any network is trained we fix what counts as a loss: a
 # **point** is one test image in a hundred, and the **margin** is half a point.
 
-guess = Guess(
-    "What is the smallest r that costs less than half a point?", 1, 32, "channels", step=1
-)
+guess = Guess("What is the smallest r that costs less than half a point?", 1, 32, step=1)
 guess.ask()
 
 # %%

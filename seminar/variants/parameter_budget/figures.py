@@ -5,19 +5,28 @@ Units are parameters, weights, channels and points (hundredths of the test image
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from seminar.evidence import Equivalence
+from seminar.evidence import Equivalence, estimate
 from seminar.plotting import COLORS, describe
 from seminar.variants.parameter_budget.measures import narrowest
 
-__all__ = ["draw_budget", "draw_losses", "draw_pipes"]
+__all__ = [
+    "draw_budget",
+    "draw_factors",
+    "draw_kept",
+    "draw_losses",
+    "draw_pipes",
+    "draw_shares",
+    "draw_spectra",
+]
 
 #: Colour of each part of the network, the same in all figures of the variant.
 PARTS = {
@@ -191,3 +200,157 @@ def draw_losses(fig: Figure, losses: Mapping[int, Equivalence], margin: float) -
         )
         + (f". From r = {enough} on, the interval lies within the band." if enough else "."),
     )
+
+
+def draw_spectra(
+    fig: Figure,
+    spectra: Mapping[int, Sequence[npt.ArrayLike]],
+    places: Mapping[int, Sequence[int]],
+    fresh: npt.ArrayLike,
+) -> None:
+    """Draw the largest singular values of trained kernels, a panel for each number of classes.
+
+    Args:
+        fig: Where to draw, empty.
+        spectra: The singular values of each seed's kernel, largest first, by number of classes.
+        places: After which of them the largest step comes, by number of classes.
+        fresh: The singular values of a fresh kernel.
+    """
+    shown, classes = 16, sorted(spectra)
+    numbers = range(1, shown + 1)
+    axes = fig.subplots(1, len(classes), sharey=True, squeeze=False)[0]
+    for ax, k in zip(axes, classes, strict=True):
+        for values in spectra[k]:
+            ax.plot(
+                numbers, np.asarray(values)[:shown], "-", linewidth=1, color=COLORS["vermilion"],
+                marker="o", markersize=3,
+            )  # fmt: skip
+        ax.plot(numbers, np.asarray(fresh)[:shown], color="black")
+        ax.axvline(k - 0.5, color="black", linestyle="--", linewidth=1.5)
+        ax.set(title=f"{k} classes", xticks=(1, 5, 10, 15), ylim=(0, None))
+    fig.axes[0].set_ylabel("singular value")
+    fig.supxlabel("number of the singular value")
+    means = {k: f"{np.mean(places[k]):.3g}" for k in classes}
+    fig.suptitle("The step comes after number " + ", ".join(means.values()))
+    drops = ", ".join(f"with {k} classes after number {at}" for k, at in means.items())
+    describe(
+        fig,
+        f"Singular values of trained kernels have their largest step {drops}; behind it they come "
+        "close to those of a fresh kernel, which fall slowly and without a step.",
+    )
+
+
+def draw_kept(
+    fig: Figure, law: npt.ArrayLike, fresh: npt.ArrayLike, trained: npt.ArrayLike, rank: int
+) -> None:
+    """Draw the share of a kernel's energy that the best kernel of each rank keeps.
+
+    Args:
+        fig: Where to draw, empty.
+        law: The law for a fresh kernel, in percent, for the ranks from 1 on.
+        fresh: Shares of fresh kernels in percent, shape ``(seeds, ranks)``.
+        trained: Shares of trained kernels in percent, shape ``(seeds, ranks)``.
+        rank: The rank to mark: the number of classes minus one.
+    """
+    ax = fig.subplots()
+    found = {"trained": np.asarray(trained), "fresh": np.asarray(fresh)}
+    ranks = np.arange(1, len(np.asarray(law)) + 1)
+    styles = {"trained": ("s", COLORS["vermilion"]), "fresh": ("o", COLORS["blue"])}
+    for name, (marker, color) in styles.items():
+        ax.plot(ranks, found[name].mean(0), marker, markersize=4, color=color, label=name)
+    ax.plot(ranks, law, color="black", linewidth=1.5, label="law, fresh")
+    ax.axvline(rank, color="black", linestyle=":", linewidth=1.5, label="classes minus one")
+    ax.legend(loc="lower right")
+    at = {name: estimate(shares[:, rank - 1]) for name, shares in found.items()}
+    ax.set(
+        xlabel="rank that the bottleneck allows [channels]",
+        ylabel="energy kept [%]",
+        title=f"Rank {rank}: {at['fresh'].mean:.0f} % fresh, {at['trained'].mean:.0f} % trained",
+    )
+    describe(
+        fig,
+        f"Energy kept over the rank. A fresh kernel follows the law, {at['fresh'].format('%')} at "
+        f"rank {rank}, and rises evenly. The trained one rises steeply up to there, to "
+        f"{at['trained'].format('%')}, then bends and is almost flat.",
+    )
+
+
+def draw_shares(fig: Figure, shares: Mapping[str, Mapping[str, float]]) -> None:
+    """Draw how several costs are distributed over the layers of a network.
+
+    Args:
+        fig: Where to draw, empty.
+        shares: Percent of each layer, by cost.
+    """
+    ax = fig.subplots()
+    names = list(next(iter(shares.values())))
+    _draw_bars(ax, {cost: list(of.values()) for cost, of in shares.items()})
+    ax.set(
+        xticks=range(len(names)),
+        xticklabels=names,
+        xlabel="layer",
+        ylabel="share of the network [%]",
+    )
+    rest = {cost: of[names[-1]] for cost, of in shares.items()}
+    ax.set_title("The rest: " + ", ".join(f"{v:.0f} % of {cost}" for cost, v in rest.items()))
+    ax.legend()
+    describe(
+        fig,
+        "; ".join(
+            f"{cost}: " + ", ".join(f"{name} {v:.0f} %" for name, v in of.items())
+            for cost, of in shares.items()
+        )
+        + ".",
+    )
+
+
+def draw_factors(fig: Figure, factors: Mapping[str, Mapping[str, float]]) -> None:
+    """Draw by how much each cost of a network is smaller than the direct network's.
+
+    Args:
+        fig: Where to draw, empty.
+        factors: The factor of each network, by cost; below 1 it costs more.
+    """
+    ax = fig.subplots()
+    names = list(next(iter(factors.values())))
+    _draw_bars(ax, {cost: list(of.values()) for cost, of in factors.items()}, numbers=True)
+    ax.axhline(1, color="black", linewidth=1)
+    last = names[-1]
+    ax.set(
+        xticks=range(len(names)),
+        xticklabels=names,
+        xlabel="network",
+        ylabel="direct divided by this one",
+        title=f"{last}: " + ", ".join(f"{of[last]:.1f} in {cost}" for cost, of in factors.items()),
+    )
+    ax.legend(loc="upper left")
+    describe(
+        fig,
+        "Factors by which a network is smaller than the direct one: "
+        + "; ".join(
+            f"{name}: " + ", ".join(f"{cost} {of[name]:.1f}" for cost, of in factors.items())
+            for name in names
+        )
+        + ".",
+    )
+
+
+def _draw_bars(ax: Axes, heights: Mapping[str, Sequence[float]], *, numbers: bool = False) -> None:
+    """Draw a group of bars at each place, one bar a cost."""
+    looks = (("blue", ""), ("vermilion", "//"), ("green", ".."))
+    width = 0.8 / len(heights)
+    for index, ((cost, values), (color, hatch)) in enumerate(
+        zip(heights.items(), looks, strict=False)
+    ):
+        at = np.arange(len(values)) + width * (index - (len(heights) - 1) / 2)
+        bars = ax.bar(
+            at,
+            values,
+            0.93 * width,
+            color=COLORS[color],
+            hatch=hatch,
+            edgecolor="white",
+            label=cost,
+        )
+        if numbers:
+            ax.bar_label(bars, fmt="%.1f")
