@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -196,9 +197,12 @@ def check(
         }
         subject = Subject(models, graphs, shape, variant.batch_size, seed)
         findings = tuple(_find(condition, subject) for condition in variant.conditions)
-    strips = tuple(Strip(steps(graph), caption=head) for head, graph in graphs.items())
     title = said("Variant {number}: {title}", number=variant.number, title=variant.title)
-    return Report(title, findings, strips)
+    return Report(title, findings, partial(_drawn, graphs))
+
+
+def _drawn(graphs: Mapping[str, Graph]) -> tuple[Strip, ...]:
+    return tuple(Strip(steps(graph), caption=head) for head, graph in graphs.items())
 
 
 def _observed(
