@@ -23,11 +23,11 @@ from sklearn.datasets import load_sample_images
 from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
 from seminar.arithmetic import conv_output_size
-from seminar.evidence import estimate
+from seminar.evidence import equivalence, estimate
 from seminar.grading.limits import Limits
 from seminar.layers import layer_table
 from seminar.variants import VARIANTS
-from seminar.variants.parameter_budget.conditions import LIMIT
+from seminar.variants.parameter_budget import LIMIT, predict_parameters
 from seminar.variants.weight_variance.conditions import EXACT, LARGEST_ERROR
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +116,11 @@ DERIVED: dict[str, dict[str, float]] = {
         "62": conv_output_size(64, 5, padding=1),
         "31": conv_output_size(64, 3, stride=2),
     },
-    "3": {"50,000": LIMIT},
+    "3": {
+        "50,000": LIMIT,
+        "19,690": 2 * predict_parameters(1) - predict_parameters(2),
+        "90 %": 100 * (1 - 2 * inspect.signature(equivalence).parameters["alpha"].default),
+    },
     # Settings of an experiment that are no integers.
     "variant_2_border_depth": {"0.001": min(set_by("variant_2_border_depth", "tolerance"))},
     "variant_5_depth_and_cures": {

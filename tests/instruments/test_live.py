@@ -108,6 +108,7 @@ def test_answer_shows_law_and_measurement_where_they_are() -> None:
 def test_answer_without_a_law_or_an_interval() -> None:
     assert WIDTH.answer(9).texts() == {"measured": "9"}
     assert [item.get("class") for item in root(WIDTH.answer(9)).iter("li")] == ["measured", "yours"]
+    assert WIDTH.answer(Estimate(16, 5, 16, 20)).texts() == {"measured": "16 (5 to 16)"}
     lopsided = LINEAR.answer(Estimate(2.0, 1.9, 2.4, 20))
     assert lopsided.texts() == {"measured": "2.00 (1.90 to 2.40)"}
 
