@@ -73,11 +73,11 @@ splits = {s: load_data("digits", seed=s, train_fraction=0.15 if QUICK else 0.3) 
 # property of the images*, since no trained weight enters.
 #
 # The max pooling has no closed form. But a channel of the first layer depends on ten random numbers
-# only, nine weights and a bias. ``predict_start_variances(images, pooling=2)`` averages the products
-# over 2048 evenly spread choices of the ten and goes on with the kernel; the variant's page uses
-# that. Here we take the digits without a margin, 8x8 pixels, which need no pooling, and test the
-# kernel alone. *The kernels of neighbouring positions share six of nine pixels. Of 64 positions, how
-# many count?*
+# only, nine weights and a bias. ``predict_start_variances(images, pooling=2)`` averages the
+# products over 4096 evenly spread choices of the ten and goes on with the kernel; the variant's
+# page uses that. Here we take the digits without a margin, 8x8 pixels, which need no pooling, and
+# test the kernel alone. *The kernels of neighbouring positions share six of nine pixels. Of 64
+# positions, how many count?*
 
 images = load_data("digits", seed=SEEDS[0], canvas=8).test_images[:24]
 law = predict_start_variances(images)

@@ -200,7 +200,7 @@ def predict_start_variances(
     kernel_size: int = 3,
     *,
     pooling: int = 1,
-    filters: int = 2048,
+    filters: int = 4096,
 ) -> tuple[float, float]:
     r"""Return the variance of a position and of GAP before training, from the images alone.
 
