@@ -42,7 +42,7 @@ _STOPS = 60  # of the line, about
 _POWERS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def which_form(number: str, forms: tuple[str, ...]) -> str:
+def _form(number: str, forms: tuple[str, ...]) -> str:
     """Return the form of a noun that goes with a number: the first with 1, else the last."""
     return forms[0] if number == "1" else forms[-1]
 
@@ -221,7 +221,7 @@ class GuessAnswer:
             kind = "high" if value > mean else "low"
             apart = format_number(abs(value - mean), 10 * guess._step)
             forms = guess.difference or (guess.unit,)
-            apart = with_unit(apart, which_form(apart, forms))
+            apart = with_unit(apart, _form(apart, forms))
         measured = with_unit(self._number(mean), guess.unit)
         return str(WORDS[kind]).format(guess=guess.text(value), difference=apart, measured=measured)
 
@@ -239,9 +239,9 @@ class GuessAnswer:
 
     def _number(self, value: float) -> str:
         """Return a number with the digits that the interval and the line justify."""
-        low, mean, high = self._ends
+        low, mean, high = self._ends  # whole ends, as of a count, stay whole
         finest = abs(mean) / 10 if self.guess.log else self.guess._step
-        finest *= 10 if low == high == mean == round(mean) else 1
+        finest *= 10 if all(end == round(end) for end in self._ends) else 1
         return format_number(value, max((high - low) / 2, finest))
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from seminar._text import format_number
 from seminar.evidence.comparisons import Answer, Comparison, Comparisons, Ledger, record, show
+from seminar.evidence.equivalence import Equivalence, equivalence
 from seminar.evidence.estimates import (
     Estimate,
     estimate,
@@ -25,9 +26,11 @@ __all__ = [
     "Answer",
     "Comparison",
     "Comparisons",
+    "Equivalence",
     "Estimate",
     "Ledger",
     "Table",
+    "equivalence",
     "estimate",
     "estimate_ratio",
     "format_number",

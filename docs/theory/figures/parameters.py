@@ -24,7 +24,7 @@ kinds = {
     ),
     "depthwise 3x3, 1x1": ("vermilion", "^", lambda c: weights(((c, c, 3), c), ((c, c, 1), 1))),
 }
-fig, ax = plt.subplots(figsize=(6.4, 3.8))
+fig, ax = plt.subplots(figsize=(4.8, 3.8))
 last = {}
 for name, (color, marker, count) in kinds.items():
     counts = [count(int(width)) for width in widths]
