@@ -7,14 +7,14 @@ Three convolutions turn an image into 128 small maps. A classifier reads every n
 average. So GAP should hand the last layer numbers that hardly change from image to image. Does it?
 
 To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
-./cnn_seminar-0.1.0-py3-none-any.whl``. The page trains forty small networks and needs about a
-minute and a half of one processor core.
+./cnn_seminar-0.1.0-py3-none-any.whl``. The page trains forty small networks, in less than two
+minutes of one processor core.
 """
 
 # %%
 # The question, in a picture
 # --------------------------
-# One map for twelve images, three times. Flatten hands on each position (one is framed and drawn
+# One map for twelve images, in three cases. Flatten hands on each position (one is framed and drawn
 # dashed), GAP the average (thick). Here the maps are noise: each position has its own, and a share
 # :math:`\rho` of its variance comes from one number that the whole map has in common.
 
@@ -127,7 +127,7 @@ layer_table(build(head="gap"), VARIANT.input_shape)
 #
 # Measure
 # -------
-# Both heads learn from 539 digits, with and without *batch normalization* (BatchNorm: each channel
+# Both heads learn from a few hundred digits, with and without *batch normalization* (BatchNorm: each channel
 # gets mean 0 and variance 1 before its ReLU). A pair of heads shares images, first convolutions and
 # recipe. Without BatchNorm GAP needs a larger learning rate and more epochs, so compare within a
 # pair. "Variance" is over images: of each number that enters the last layer, then averaged.

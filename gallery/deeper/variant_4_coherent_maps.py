@@ -214,7 +214,7 @@ show(Table(["", "one network with GAP"], rows))
 # --------------------------
 # First explanation: its first logits hardly differ between images. Over draws of the weights the
 # mixed terms average to 0, and the variance of a logit is the sum of D feature variances times
-# :math:`1/(3D)`: a third of the features' mean variance, whatever D.
+# :math:`1/(3D)`. Divided by the features' mean variance that is :math:`1/3`, whatever D.
 
 logits = {head: [] for head in HEADS}
 for head, seed in product(HEADS, seeds(full=20, quick=6)):

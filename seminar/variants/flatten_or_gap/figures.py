@@ -111,7 +111,7 @@ def draw_course(
     """
     cases = list(dict.fromkeys(case for case, _ in courses))
     fig, axes = plt.subplots(1, len(cases), figsize=(_WIDTH, 4.4), sharey=True, squeeze=False)
-    said = []
+    said: list[str] = []
     for ax, case in zip(axes[0], cases, strict=True):
         heads = {head: np.asarray(courses[case, head]) for head in HEADS}
         for head, lines in heads.items():
@@ -124,6 +124,7 @@ def draw_course(
             if np.log(thick[-1]) < other:
                 height, side = (lines[:, -1].min() / 1.3, "top")
             ax.text(len(thick) - 1, height, HEADS[head], ha="right", va=side)
+            said.append(f"{case}, {HEADS[head]}: {thick[0]:.1g} to {thick[-1]:.2g}")
         crossing = _crossing(heads)
         if crossing:
             ax.axvline(crossing, color="black", linewidth=0.8, linestyle=":")
@@ -173,7 +174,7 @@ def draw_start(
     ax = axes["plot"]
     for row, (kind, images) in enumerate(samples.items()):
         law, one = laws[kind], measured[kind]
-        axes[str(row)].imshow(np.hstack(images.numpy()), cmap="gray", aspect="equal")
+        axes[str(row)].imshow(np.hstack(list(images.numpy())), cmap="gray", aspect="equal")
         axes[str(row)].set_axis_off()
         ax.plot([law, law], [row - 0.26, row + 0.26], color="black", linestyle="-", linewidth=2.5)
         reach = [[one.mean - one.low], [one.high - one.mean]]
