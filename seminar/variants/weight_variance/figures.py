@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -12,9 +13,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from seminar.evidence import Estimate
 from seminar.plotting import COLORS, describe
 
-__all__ = ["draw_own_bins", "draw_rays", "draw_stretch"]
+__all__ = [
+    "draw_biases",
+    "draw_histograms",
+    "draw_kernel",
+    "draw_luck",
+    "draw_norms",
+    "draw_own_bins",
+    "draw_photo",
+    "draw_rays",
+    "draw_stretch",
+]
 
 Numbers = npt.NDArray[Any]
 _WIDTH = 4.8  # inches: twelve points are twelve pixels on a phone
@@ -163,5 +175,80 @@ def draw_stretch(base: Numbers, doubled: Numbers, factor: float = _ROOT) -> Figu
         f"{slope.mean():.4f}, above the dotted diagonal. Below: two histograms of the logarithm "
         f"with the same outline, the second {shift:.2f} to the right; {moved} of "
         f"{len(heights['base'])} bars differ after the shift. {zeros} channels are zero in both.",
+    )
+    return fig
+
+
+def draw_biases(
+    numerators: npt.ArrayLike,
+    curves: Mapping[float, Sequence[float]],
+    measured: Mapping[tuple[float, float], Estimate],
+) -> Figure:
+    """Draw the factor against the size of the biases, for two sizes of weights.
+
+    Args:
+        numerators: Bias variances times fan_in, where the law was computed.
+        curves: The law's factors there, by the weights' variance times fan_in.
+        measured: The measured factor, by both numerators.
+
+    Returns:
+        The figure, described.
+    """
+    fig, ax = plt.subplots(figsize=(_WIDTH, 4.2))
+    looks = {2: ("base", "o", "He's weights"), 1 / 3: ("doubled", "s", "PyTorch's\nweights")}
+    said = []
+    for weights, (case, marker, name) in looks.items():
+        ax.plot(numerators, curves[weights], "-", color=COLORS["law"], linewidth=1.5)
+        points = {biases: one for (other, biases), one in measured.items() if other == weights}
+        means = np.array([one.mean for one in points.values()])
+        reach = np.abs([[one.low, one.high] for one in points.values()] - means[:, None]).T
+        ax.errorbar(list(points), means, yerr=reach, fmt=marker, color=COLORS[case])
+        where, height = (60, 1.40) if case == "base" else (6e-4, 1.13)
+        ax.text(where, height, name, ha="right" if case == "base" else "left", va="center")
+        numbers = ", ".join(f"{one.mean:.3f} at {biases:.3g}" for biases, one in points.items())
+        said.append(f"{name}: {numbers}".replace("\n", " "))
+    ax.axhline(_ROOT, color="black", linestyle=":", linewidth=1)
+    ax.text(4e-4, _ROOT + 0.015, "no bias: √2", va="bottom")
+    own = measured[1 / 3, 1 / 3].mean
+    ax.set(xscale="log", xlabel="bias variance × fan_in", ylabel="factor", ylim=(0.98, 1.5))
+    ax.set_title(f"PyTorch's default biases: factor {own:.3f}")
+    describe(
+        fig,
+        "The factor against the bias variance times fan_in, on a logarithmic axis: it falls from "
+        f"the root of 2 with larger biases, later with He's weights. {'; '.join(said)}. "
+        "The lines of the law pass through the points.",
+    )
+    return fig
+
+
+def draw_norms(factors: Mapping[str, Sequence[float]], root: float = _ROOT) -> Figure:
+    """Draw the factor with BatchNorm after each of the layers, in three modes.
+
+    Args:
+        factors: By mode, the factor with BatchNorm after layers 1, 2, ...
+        root: The factor where nothing cancels.
+
+    Returns:
+        The figure, described.
+    """
+    fig, ax = plt.subplots(figsize=(_WIDTH, 3.8))
+    looks = {"training": ("blue", "o"), "evaluation": ("vermilion", "s"), "collected": ("green", "^")}
+    said = []
+    for (mode, values), dx in zip(factors.items(), (-0.2, 0, 0.2), strict=True):
+        color, marker = looks[mode]
+        places = np.arange(1, len(values) + 1)
+        ax.plot(places + dx, values, marker, color=COLORS[color], markersize=9, label=mode)
+        said.append(f"{mode}: " + ", ".join(f"{value:.3f}" for value in values))
+    for level, name in ((1, "cancelled"), (root, "passed on")):
+        ax.axhline(level, color="black", linestyle=":", linewidth=1)
+        ax.text(0.55, level - 0.03, name, va="top")
+    ax.legend(loc="center left")
+    ax.set(xlabel="BatchNorm after layer", ylabel="factor after GAP", ylim=(0.88, 1.5))
+    ax.set(xticks=places, xlim=(0.5, len(places) + 0.5))
+    ax.set_title("BatchNorm cancels what it has seen")
+    describe(
+        fig,
+        f"The factor after GAP with BatchNorm after layers 1 to {len(places)}, one number for each "
+        f"layer. {'; '.join(said)}.",
     )
     return fig
