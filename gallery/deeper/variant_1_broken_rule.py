@@ -117,7 +117,7 @@ def with_gains(seed, weight_gain, bias_gain):
 
 cases = [(2, 1), (2, 8), (2, 64), (1 / 3, 1e-3), (1 / 3, 1e-2), (1 / 3, 1 / 3)]
 pairs = {
-    case: np.array([mean_squares(with_gains(1000 * i + seed, *case)) for seed in seeds(250, 15)])
+    case: np.array([mean_squares(with_gains(1000 * i + seed, *case)) for seed in seeds(400, 15)])
     for i, case in enumerate(cases)
 }
 
@@ -184,7 +184,7 @@ print(f"biases in layers 1 and 2 only: factor {math.sqrt(after / before):.6f}")
 #
 # But for a little: BatchNorm adds a small ``eps`` to the variance :math:`v` of a channel before it
 # takes the root. Its output has the mean square :math:`v/(v+\varepsilon)`, and
-# :math:`2v/(2v+\varepsilon)` once the variance is doubled. The root of the ratio is
+# :math:`2v/(2v+\varepsilon)` once the variance is :math:`2v`. The root of the ratio is
 # :math:`1 + \varepsilon/4v`, averaged over the channels, and the later layers hand it on. To see
 # something so small we calculate in float64.
 

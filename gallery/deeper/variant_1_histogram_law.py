@@ -205,8 +205,8 @@ plt.show()
 # %%
 # The shape depends on the input: the more alike the positions of the last map are, the less their
 # average smooths the ReLU's kink at zero, and the more channels are nearly silent (in the first
-# bin). Doubling the variance of layer 3 multiplies the law's mean by the root of 2; divided by that
-# mean, its outline is the same.
+# bin). A larger variance of layer 3 multiplies the law's mean; divided by that mean, its outline is
+# the same.
 #
 # Sixty-four channels are not many
 # --------------------------------
