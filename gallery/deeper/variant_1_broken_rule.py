@@ -315,4 +315,5 @@ show(
 #   squares from layer to layer.
 # - Ioffe, Szegedy (2015): Batch Normalization: Accelerating Deep Network Training by Reducing
 #   Internal Covariate Shift.
+# - Yang and others (2019): A Mean Field Theory of Batch Normalization.
 # - Theory: :doc:`Variance through layers </theory/variance>`.

@@ -391,4 +391,7 @@ show(
 #   Processes. The covariance of convolutional layers.
 # - Hanin (2018): Which Neural Net Architectures Give Rise to Exploding and Vanishing Gradients?
 #   The luck of a draw grows with the sum of 1/n over the layers.
+# - Hanin, Rolnick (2018): How to Start Training. Finite width, and how networks fail at the start.
+# - Hanin, Nica (2020): Products of Many Large Random Matrices and Gradients in Deep Neural
+#   Networks. Why the size of a deep network's output is log-normal.
 # - Theory: :doc:`Variance through layers </theory/variance>`.

@@ -14,7 +14,7 @@ DEPTH, WIDTH, SEEDS = 20, 64, 20
 layers = np.arange(1, DEPTH + 1)
 relu_gain = gain("relu")
 cases = {"gain 1.2": (1.2, "green"), "gain √2": (relu_gain, "blue"), "gain 1.6": (1.6, "vermilion")}
-fig, ax = plt.subplots(figsize=(6.4, 3.8))
+fig, ax = plt.subplots(figsize=(4.8, 4.0))
 ends = []
 for case, (name, (value, color)) in enumerate(cases.items()):
     runs = []
@@ -35,8 +35,8 @@ for case, (name, (value, color)) in enumerate(cases.items()):
     ax.semilogy(layers, measured, "o", color=COLORS[color])
     ax.text(layers[-1] + 0.6, measured[-1], name, color=COLORS[color], va="center")
     ends.append(f"{name} {measured[0]:.2f} to {measured[-1]:.2g} (law {law[-1]:.2g})")
-ax.set(xlabel="layer", ylabel="mean square of the pre-activations", xticks=(1, 5, 10, 15, 20))
-ax.set_xlim(0.4, 23.5)
+ax.set(xlabel="layer", ylabel="mean square", xticks=(1, 5, 10, 15, 20))
+ax.set_xlim(0.4, 27)
 ax.set_title("Lines: law. Only the gain √2 keeps the size")
 describe(
     fig, f"Mean square over {DEPTH} layers, means of {SEEDS} networks: " + "; ".join(ends) + "."
