@@ -84,8 +84,8 @@ network_strip(build(), VARIANT.input_shape, mark="layer3", factors=factors)
 # Answer: does it meet 1.a and 1.b?
 # ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 # Clause 1.a: exactly five layers and the output (1, 512, 1, 1). Clause 1.b: layer 3's weights
-# have twice the variance of those of layers 2 and 4. It is set exactly: each weight tensor is standardized
-# after it is drawn, for a *sampled* variance would miss the ratio by a percent or two.
+# have twice the variance of those of layers 2 and 4. It is set exactly: each weight tensor is
+# standardized after it is drawn, for a *sampled* variance would miss the ratio by a percent or two.
 
 check(VARIANT, build())
 
@@ -133,7 +133,8 @@ for seed in SEEDS:
 
 # %%
 # Each dot below is a channel of the first network. Its two axes are the activation with equal
-# variances (before) and with the larger one (after). In the histogram the axis is *logarithmic*, and a factor becomes a shift.
+# variances (before) and with the larger one (after). In the histogram the axis is
+# *logarithmic*, and a factor becomes a shift.
 
 figures.draw_stretch(base, doubled, predict_scale(2))
 plt.show()

@@ -91,7 +91,7 @@ def draw_rays(factor: float = _ROOT) -> Figure:
     Returns:
         The figure, described.
     """
-    maps = {
+    maps: dict[str, Callable[[Numbers], Numbers]] = {
         "convolution: a line": lambda z: 0.8 * z,
         "ReLU: two rays": lambda z: np.maximum(z, 0),
         "average: a line": lambda z: 0.5 * z,
@@ -336,7 +336,7 @@ def draw_luck(ratios: Numbers, density: Callable[[Numbers], Numbers], share: flo
         The figure, described.
     """
     fig, ax = plt.subplots(figsize=(_WIDTH, 3.8))
-    ax.hist(ratios, np.linspace(0, 4, 41), density=True, color=COLORS["base"], alpha=0.4)
+    ax.hist(ratios, list(np.linspace(0, 4, 41)), density=True, color=COLORS["base"], alpha=0.4)
     x = np.linspace(0.3, 4, 300)
     ax.plot(x, density(x), color=COLORS["law"], linestyle="-", linewidth=1.5)
     top = 1.12 * ax.get_ylim()[1]
