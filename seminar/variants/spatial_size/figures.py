@@ -85,7 +85,7 @@ def draw_windows(mean_square: npt.ArrayLike) -> Figure:
         box.set(edgecolor=COLORS["padding=1"], zorder=3)
         axes["map"].add_patch(box)
         x, beside = (left + 2.9, "left") if name == "inside" else (left + 1, "center")
-        axes["map"].text(x, top + (1 if name == "inside" else 3.3), name, ha=beside, va="center")
+        axes["map"].text(x, top + (1 if name == "inside" else 3.5), name, ha=beside, va="center")
         real = int((window > 0).sum())
         share = window.sum() / inside
         _draw_window(axes[name], window, scale)
@@ -128,6 +128,9 @@ def _draw_window(ax: Axes, window: npt.NDArray[np.float64], scale: Mapping[str, 
             ax.text(column, row, text, ha="center", va="center", color="black", gid="keep")
         else:
             _hatch(ax, column, row)
+    for line in (0.5, 1.5):
+        ax.axhline(line, color="grey", linewidth=0.8)
+        ax.axvline(line, color="grey", linewidth=0.8)
     ax.set(xticks=[], yticks=[], xlim=(-0.55, 2.55), ylim=(2.55, -0.55))
     for spine in ax.spines.values():
         spine.set(visible=True, color=COLORS["padding=1"], linewidth=2.5)
@@ -147,7 +150,7 @@ def draw_ring(percent: npt.ArrayLike, spots: Mapping[str, Comparison], ring: Est
     values = np.asarray(percent, dtype=np.float64)
     side, limit = len(values), float(np.abs(values).max())
     fig, ax = plt.subplots(figsize=(_WIDTH, 4.2))
-    label = "difference, % of the mean without padding"
+    label = "difference, % of the mean with padding=0"
     feature_maps([ax], [values], label=label, cmap="RdBu_r", vmin=-limit, vmax=limit)
     middle, written = (side - 1) / 2, {"ha": "center", "va": "center", "gid": "keep"}
     ax.text(middle, middle, "equal,\nnumber by number", color="black", **written)
@@ -157,7 +160,7 @@ def draw_ring(percent: npt.ArrayLike, spots: Mapping[str, Comparison], ring: Est
         ("corner", (8.8, 14), (16.7, 16.7)),
     ):
         law, found = (100 * (v - 1) for v in (spots[name].value, spots[name].estimate.mean))
-        texts = [f"{v:.1f} %".replace("-", "\N{MINUS SIGN}") for v in (found, law)]
+        texts = [_percent(v) for v in (found, law)]
         ax.annotate(
             f"{name} {texts[0]}\nlaw {texts[1]}",
             end,
@@ -167,7 +170,7 @@ def draw_ring(percent: npt.ArrayLike, spots: Mapping[str, Comparison], ring: Est
             **written,
         )
         said.append(f"{name} {texts[0]}, law {texts[1]}")
-    ax.set_title(f"Inside: no difference. Ring: {ring.format('%')}")
+    ax.set_title(f"Inside: no difference. Ring: {_percent(ring.mean, 0)}")
     describe(
         fig,
         f"A map of {side} by {side} positions. The inner {side - 2} by {side - 2} are white: no "
@@ -175,6 +178,10 @@ def draw_ring(percent: npt.ArrayLike, spots: Mapping[str, Comparison], ring: Est
         f"the corners: {'; '.join(said)}.",
     )
     return fig
+
+
+def _percent(value: float, digits: int = 1) -> str:
+    return f"{value:.{digits}f} %".replace("-", "\N{MINUS SIGN}")
 
 
 def draw_pairs(pairs: Mapping[str, npt.ArrayLike], law: float) -> Figure:
