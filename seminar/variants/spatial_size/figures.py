@@ -237,11 +237,11 @@ def draw_profiles(
         means, reach = [e.mean for e in found[layers]], [e.half_width for e in found[layers]]
         ax.plot(where, line, color=COLORS[color], linewidth=1.5, linestyle="-")
         ax.errorbar(where, means, reach, fmt=marker, color=COLORS[color])
-        text = f"{layers} padded" if layers > 1 else "1 padded layer"
-        ax.text(0.25, line[0] - 0.012, text, color=COLORS[color], va="center")
+        text = f"{layers} layers" if layers > 1 else "1 layer"
+        ax.text(-0.2, line[0], text, color=COLORS[color], ha="right", va="center")
         ends.append(f"after {layers} {line[0]:.2f} and {means[0]:.2f}")
     ax.set(xlabel="distance from the border, px", ylabel="mean / that in the middle")
-    ax.set(xticks=where, xlim=(-0.3, where[-1] + 0.3))
+    ax.set(xticks=where, xlim=(-1.6, where[-1] + 0.3))
     last = found[max(found)][0]
     ax.set_title(f"{max(found)} padded layers: the border keeps {100 * last.mean:.0f} %")
     describe(
@@ -303,17 +303,11 @@ def draw_gradients(
         means, reach = [e.mean for e in found[name]], [e.half_width for e in found[name]]
         ax.plot(distances, law, color=COLORS[case], linewidth=1.5, linestyle="-")
         ax.errorbar(distances, means, reach, fmt=marker, color=COLORS[case])
-        below = case == "padding=0"
-        ax.text(
-            2.3 if below else 0.5,
-            law[1] * 0.85 if below else law[1] * 1.7,
-            name,
-            color=COLORS[case],
-            ha="left",
-            va="top" if below else "bottom",
-        )
+        x, y, side = (2.6, law[1], "top") if case == "padding=0" else (-0.4, 0.75, "center")
+        ax.text(x, y, name, color=COLORS[case], va=side)
         said.append(f"{name} {found[name][0].format()}, law {law[0]:.4f}")
     ax.set(xlabel="distance from the border, px", ylabel="squared gradient / middle", yscale="log")
+    ax.set(xticks=distances)
     first = found["no padding"][0].mean
     ax.set_title(f"Outermost pixels: {100 * first:.1f} % of the middle")
     describe(
