@@ -270,7 +270,7 @@ def draw_paths(paths: Mapping[str, npt.ArrayLike]) -> Figure:
     name, most = max(unused.items(), key=lambda pair: pair[1])
     fig.suptitle(f"{name}: {most} of {counts[name].size} pixels have no path".capitalize())
     said = ", ".join(
-        f"{case} {100 * one[0, 0] / one.max():.2g} per cent in the corner and {unused[case]} "
+        f"{case} {100 * one[0, 0] / one.max():.3g} per cent in the corner and {unused[case]} "
         "pixels without a path"
         for case, one in counts.items()
     )
@@ -343,9 +343,9 @@ def draw_borders(
         ax.set_ylim(len(group) - 0.4, -0.6)
     frame, zeros = inputs["bright frame"][1], modes["zeros"][1]
     axes[0].set(xlabel="change of the mean with padding 1, %", ylabel="input")
-    axes[0].set_title(f"A bright frame turns the sign: {frame.format('%')}")
+    axes[0].set_title(f"A bright frame turns the sign: +{_percent(frame.mean)}")
     axes[1].set(xlabel="mean in the ring / mean inside", ylabel="padding mode")
-    axes[1].set_title(f"Zeros {zeros.format()}; real values: no dip")
+    axes[1].set_title(f"Zeros: {zeros.mean:.2f}. Real values: no dip")
     describe(
         fig,
         "Bars are the law, points the measurement. Above, the change of the mean by input: "
@@ -375,9 +375,11 @@ def draw_rows(laws: Mapping[str, npt.ArrayLike], found: Mapping[str, Sequence[Es
         style = "--" if case == "padding=0" else "-"
         ax.plot(rows, line, color=COLORS[case], linewidth=1.5, linestyle=style)
         ax.errorbar(rows, means, reach, fmt=marker, color=COLORS[case])
-        ax.text(rows[-1] - 0.6, ends[case] - 0.004, f"first {case}", color=COLORS[case], ha="right")
-    ax.set(xlabel="row of the last map", ylabel="mean / that of the map")
-    ax.set_title(f"With padding 1 the last row has {ends['padding=1']:.2f} of the mean")
+        end = (rows[-1] - 0.8, ends[case])
+        ax.text(*end, f"first {case}", color=COLORS[case], ha="right", va="center")
+    ax.set(xlabel="row of the last map", ylabel="mean / that of the map", xticks=rows[::5])
+    shown = " and ".join(f"{end:.2f}" for end in ends.values())
+    ax.set_title(f"The last row has {shown} of the mean")
     starts = [float(np.asarray(laws[case])[0]) for case in _CASES]
     describe(
         fig,
