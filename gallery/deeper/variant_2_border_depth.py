@@ -132,9 +132,10 @@ plt.show()
 
 # %%
 # The :doc:`variant's page <../variant_2_spatial_size>` has judged one padded layer. Here are two
-# and three. The law is that of wide layers: where the sum of squares under a kernel scatters with the
-# relative variance :math:`v`, the mean of its root falls by :math:`v/8`. Squares after a ReLU have
-# :math:`v = 5`, so 64 channels and the 4, 6 or 9 cells of the kernel leave a little to each layer.
+# and three. The law is that of wide layers: where the sum of squares under a kernel scatters with
+# the relative variance :math:`v`, the mean of its root falls by :math:`v/8`. Squares after a ReLU
+# have :math:`v = 5`, so 64 channels and the 4, 6 or 9 cells of the kernel leave a little to each
+# layer.
 
 rows = []
 for n in (2, 3):

@@ -169,9 +169,9 @@ show(changes.values())
 # repeated (``replicate``) or the opposite side (``circular``). Which of them leave a weak ring?
 #
 # The last three show the kernel nine values at every position. Then the reason for a weak ring is
-# gone, and the law says: ring and inside have the same mean. (A mirror shows some values twice. The
+# gone, and the law says: ring and inside have the same mean. (A mirror repeats some values. The
 # sum of squares then scatters more, and the mean of its root falls by an eighth of the extra
-# variance, less than 0.002 here.) For zeros we solve :math:`F = (256 + 68\,r)/324` for the ring's
+# variance: that is the tolerance.) For zeros we solve :math:`F = (256 + 68\,r)/324` for the ring's
 # mean :math:`r`.
 
 in_zeros = (324 * predict_map_factor(18, bias_share=share) - 256) / 68
