@@ -95,6 +95,8 @@ rows = [
 show(Table(["padded layers", "mean square from the border on", "mean at the border"], rows))
 
 # %%
+# Measure
+# -------
 # We test it on stacks of three padded layers without biases, 64 channels each, with noise as input.
 # The four edges and the four corners are alike, so we fold the map along both axes and the
 # diagonal.

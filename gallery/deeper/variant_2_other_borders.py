@@ -94,7 +94,7 @@ rows = []
 for name, value, text in (("law", q, f"{q:.4f}"), ("measured", found.mean, found.format())):
     part = 1 / (1 + 288 * value)
     change = 100 * (predict_map_factor(18, bias_share=part) - 1)
-    rows.append([name, text, f"{100 * part:.2f} %", f"{change:.2f} %"])
+    rows.append([name, text, f"{100 * part:.2f} %", f"{change:.2f} %".replace("-", "−")])
 show(Table(["", "q", "share of the bias", "change of the mean"], rows))
 
 # %%
@@ -226,7 +226,8 @@ conv = nn.Conv2d(3, 8, 3, padding_mode="reflect")
 conv.padding = (1, 1)
 fixed = nn.Conv2d(3, 8, 3, padding_mode="reflect", padding=1)
 fixed.load_state_dict(conv.state_dict())
-print(f"attribute set: {tuple(conv(x).shape)}, built again: {tuple(fixed(x).shape)}")
+print(f"attribute set: {tuple(conv(x).shape)}")
+print(f"built again:   {tuple(fixed(x).shape)}")
 
 # %%
 # Networks that hide the switch
@@ -267,7 +268,7 @@ print(f"{len(stacks)} stacks; of {len(switched)} switches {hidden} leave 16x16")
 # more the zeros weaken a part of the first map. Does the mean fall?
 #
 # Apply the law layer by layer: the noise has :math:`q = 1`; a layer adds the squares that its
-# kernel reads and its bias's, the ReLU halves the result. ``predict_mean_map`` does this for every
+# kernel reads and that of its bias, the ReLU halves the result. ``predict_mean_map`` does this for every
 # position, from channels, kernels, strides and paddings alone.
 #
 # Answer: the law for the hidden switch
@@ -287,6 +288,10 @@ print(f"the mean changes by {law:+.2f} %")
 # It rises. The second convolution takes every second position. In a map of 31 its windows reach
 # over the border on all four sides; in a map of 32 only on two. The weak ring that the switch adds
 # costs less than the zeros that it saves.
+#
+# Measure
+# -------
+# Many networks, with the same weights for both paddings:
 
 
 @torch.no_grad()
