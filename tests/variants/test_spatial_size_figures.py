@@ -95,8 +95,8 @@ def test_paths_name_the_case_with_most_unused_pixels() -> None:
     assert unused > 0
     assert fig.get_suptitle() == f"Strided: {unused} of 81 pixels have no path"
     text = drawn(fig)
-    assert "none 11 per cent in the corner and 0 pixels" in text
-    assert f"per cent in the corner and {unused} pixels" in text
+    assert "none 11.1 per cent in the corner and 0 pixels" in text
+    assert f"strided 100 per cent in the corner and {unused} pixels" in text
 
 
 def test_gradients_state_the_outermost_ring() -> None:
