@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
+import scipy
+import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
+from torch import Tensor
 
 from seminar.evidence import Estimate
 from seminar.plotting import COLORS, describe, feature_maps
-from seminar.variants.pooling_kinds.laws import predict_average, predict_correlated_max, predict_max
+from seminar.variants.pooling_kinds.laws import (
+    predict_average,
+    predict_correlated_max,
+    predict_max,
+    predict_max_against,
+)
 
 __all__ = [
+    "draw_density",
     "draw_dice",
     "draw_factor",
+    "draw_gradients",
+    "draw_lift",
+    "draw_outliers",
+    "draw_overlap",
     "draw_question",
     "draw_tiles",
+    "draw_window_sizes",
     "draw_windows",
     "typical_crop",
 ]
@@ -245,4 +259,207 @@ def draw_factor(points: Mapping[str, tuple[float, float, Estimate]]) -> Figure:
         f"The factor of MaxPool falls from {white:.2f} for independent numbers to 1 for equal "
         f"ones, steeply at the end. Measured, {'; '.join(said)}.",
     )
+    return fig
+
+
+def draw_density(noise: Tensor) -> Figure:
+    """Draw how white noise and its maxima are distributed, and below the averages one by one.
+
+    Args:
+        noise: Maps, shape ``(maps, H, W)``.
+
+    Returns:
+        The figure, described.
+    """
+    values = {"noise": noise, "MaxPool 2x2": F.max_pool2d(noise, 2)}
+    averages = noise.mean((1, 2)).numpy()
+    x = np.linspace(-4, 4.5, 200)
+    below, density = scipy.stats.norm.cdf(x), scipy.stats.norm.pdf(x)
+    lines = (density, 4 * density * below**3)
+    fig, (ax, low) = plt.subplots(2, 1, figsize=(_WIDTH, 5.4), height_ratios=[2.2, 1])
+    for (name, numbers), line, color, at in zip(
+        values.items(), lines, (COLORS["green"], COLORS["max_pool"]), (-1.3, 2.2), strict=True
+    ):
+        ax.hist(
+            numbers.flatten().numpy(),
+            60,
+            density=True,
+            histtype="stepfilled",
+            alpha=0.45,
+            color=color,
+        )
+        ax.plot(x, line, color="black", linestyle="-", linewidth=1.5)
+        side = "right" if at < 0 else "left"
+        ax.text(at, float(np.interp(at, x, line)) + 0.03, name, ha=side, color=color)
+    ax.set(xlabel="value (standard deviations of the noise)", ylabel="density", xlim=(-4, 4.5))
+    peak = float(values["MaxPool 2x2"].mean())
+    ax.set_title(f"MaxPool: mean {peak:.2f}, filled; lines: law")
+    order = np.argsort(averages)
+    low.plot(averages[order], np.arange(len(order)), "o", color=COLORS["gap"], markersize=5)
+    spread = predict_average(noise[0].numel()).variance ** 0.5
+    for edge in (-spread, spread):
+        low.axvline(edge, color="black", linewidth=1, linestyle=":")
+    low.set(xlabel="average of a map (dotted: one standard deviation)", ylabel="map", yticks=[])
+    low.set(xlim=(-4 * spread, 4.5 * spread))
+    inside = int((np.abs(averages) < spread).sum())
+    low.set_title(f"GAP: {inside} of {len(averages)} maps within {spread:.3f} of 0")
+    describe(
+        fig,
+        f"Above, noise and, narrower and further right, its MaxPool follow their laws; MaxPool's "
+        f"mean is {peak:.2f}. Below, the averages of {len(averages)} maps in order, from "
+        f"{averages.min():.3f} to {averages.max():.3f}.",
+    )
+    return fig
+
+
+def draw_window_sizes(
+    count: npt.ArrayLike, laws: Mapping[str, npt.ArrayLike], found: Mapping[int, Estimate]
+) -> Figure:
+    """Draw the mean of the largest against the numbers in a window.
+
+    Args:
+        count: Numbers in a window, for the lines.
+        laws: By name, the mean of the largest; the first is exact.
+        found: By numbers in a window, the measured mean.
+
+    Returns:
+        The figure, described.
+    """
+    where = np.asarray(count, dtype=float)
+    fig, ax = plt.subplots(figsize=(_WIDTH, 4.0))
+    styles = zip(laws.items(), ("-", "--", ":"), ("law", "vermilion", "green"), strict=True)
+    for (name, line), style, color in styles:
+        ax.plot(where, np.asarray(line), style, color=COLORS[color], label=name)
+    means = [one.mean for one in found.values()]
+    reach = np.array([[one.mean - one.low, one.high - one.mean] for one in found.values()]).T
+    ax.errorbar([*found], means, yerr=reach, fmt="o", color=COLORS["max_pool"], label="measured")
+    ax.set(xlabel="numbers in a window", ylabel="mean of the largest (std. dev.)", ylim=(0, 3.1))
+    ax.set_title(
+        f"{max(found)} instead of {min(found)}: {means[-1] / means[0]:.1f} times the largest"
+    )
+    ax.legend(loc="lower right")
+    ends = ", ".join(f"{name} {np.asarray(line)[-1]:.2f}" for name, line in laws.items())
+    describe(
+        fig,
+        f"The mean of the largest rises from {means[0]:.2f} for {min(found)} numbers to "
+        f"{means[-1]:.2f} for {max(found)}, ever more slowly. At {where[-1]:.0f}: {ends}.",
+    )
+    return fig
+
+
+def draw_lift(
+    filtered: Mapping[str, tuple[float, Estimate]], others: Mapping[str, tuple[float, float]]
+) -> Figure:
+    """Draw MaxPool's lift against the correlation of neighbours.
+
+    Args:
+        filtered: By name of a kind of normal noise, its correlation and lift.
+        others: The same, without interval, for maps off the line.
+
+    Returns:
+        The figure, described.
+    """
+    grid = np.linspace(-0.5, 0.999, 80)
+    line = predict_correlated_max([np.kron(a, a) for a in ([[1, r], [r, 1]] for r in grid)])
+    fig, ax = plt.subplots(figsize=(_WIDTH, 4.2))
+    ax.plot(grid, line, "-", color="black", linewidth=1.5)
+    for name, (rho, found) in filtered.items():
+        reach = [[found.mean - found.low], [found.high - found.mean]]
+        ax.errorbar(rho, found.mean, yerr=reach, fmt="o", color=COLORS["max_pool"])
+        ax.text(rho + 0.03, found.mean + 0.04, name, ha="left", va="bottom")
+    for (name, (rho, lift)), marker, color in zip(
+        others.items(), "sD", ("vermilion", "green"), strict=True
+    ):
+        ax.plot(rho, lift, marker, color=COLORS[color])
+        ax.text(rho - 0.06, lift - 0.02, name, color=COLORS[color], ha="right", va="center")
+    ax.set(xlabel="correlation of neighbours", ylabel="lift (standard deviations)", ylim=(0, 1.45))
+    ax.set(xlim=(-0.55, 1.12))
+    lifts = [lift for _, lift in others.values()]
+    ax.set_title(f"Photographs {lifts[0]:.2f}, normal maps like them {lifts[1]:.2f}")
+    said = [f"{name} {found.mean:.2f}" for name, (_, found) in filtered.items()]
+    said += [f"{name} {lift:.2f}, off the line" for name, (_, lift) in others.items()]
+    describe(
+        fig,
+        f"The lift falls from {line[0]:.2f} at correlation -0.5 to 0 at correlation 1, steeply at "
+        f"the end: {'; '.join(said)}.",
+    )
+    return fig
+
+
+def draw_outliers(found: Mapping[str, Sequence[Estimate]], outliers: Sequence[float]) -> Figure:
+    """Draw how one outlier in 256 numbers moves the mean of MaxPool and GAP.
+
+    Args:
+        found: ``"MaxPool"`` and ``"GAP"``: how far each moves, by outlier.
+        outliers: Values of the outlier, from the lowest.
+
+    Returns:
+        The figure, described.
+    """
+    grid = np.linspace(outliers[0], outliers[-1], 81)
+    peak = (np.array([predict_max_against(a, 3) for a in grid]) - predict_max(4).mean) / 64
+    fig, ax = plt.subplots(figsize=(_WIDTH, 4.0))
+    said = []
+    for (name, points), line, color, marker in zip(
+        found.items(), (peak, grid / 256), ("max_pool", "gap"), "os", strict=True
+    ):
+        ax.plot(grid, line, "-", color="black", linewidth=1.5)
+        means = [one.mean for one in points]
+        ax.plot(outliers, means, marker, color=COLORS[color])
+        ax.text(outliers[-1] - 1.5, line[-8], name, color=COLORS[color], ha="right", va="bottom")
+        said.append(f"{name} moves by {means[0]:+.3f} and {means[-1]:+.3f}")
+    ax.set(xlabel="value of the outlier (standard deviations)", ylabel="change of the mean")
+    ends = found["MaxPool"]
+    ax.set_title(f"MaxPool moves by {ends[0].mean:+.3f} and {ends[-1].mean:+.3f}: one sign only")
+    describe(
+        fig,
+        f"Change of the mean for outliers from {outliers[0]:g} to {outliers[-1]:g}: "
+        f"{'; '.join(said)}. GAP's line is straight; MaxPool's is flat on the left.",
+    )
+    return fig
+
+
+def draw_gradients(routed: Mapping[str, npt.ArrayLike]) -> Figure:
+    """Draw which positions get a gradient.
+
+    Args:
+        routed: By pooling, the gradient of each position over an equal share, shape ``(H, W)``.
+
+    Returns:
+        The figure, described.
+    """
+    shares = {name: np.asarray(one, dtype=float) for name, one in routed.items()}
+    reached = {name: float((one != 0).mean()) for name, one in shares.items()}
+    fig, axes = plt.subplots(1, len(shares), figsize=(_WIDTH, 2.9))
+    titles = [f"{name}:\n{part:.0%} get one" for name, part in reached.items()]
+    label = "gradient / equal share"
+    feature_maps(axes, [*shares.values()], titles=titles, label=label, vmin=0, cmap="Blues")
+    said = (
+        f"{n}: {reached[n]:.0%} of the positions, up to {one.max():.0f} equal shares"
+        for n, one in shares.items()
+    )
+    describe(fig, f"Gradient of each position; white is none. {'; '.join(said)}.")
+    return fig
+
+
+def draw_overlap(matrix: Array) -> Figure:
+    """Draw the bins of adaptive pooling along one axis; a pixel with two bars counts in both.
+
+    Args:
+        matrix: Bins by pixels, from :func:`bin_matrix`.
+
+    Returns:
+        The figure, described.
+    """
+    bins, size = matrix.shape
+    counts = matrix.sum(0) * size / bins
+    fig, ax = plt.subplots(figsize=(_WIDTH, 3.6))
+    for row, inside in enumerate(matrix > 0):
+        pixels = np.flatnonzero(inside)
+        ax.barh(row, len(pixels), left=pixels[0] - 0.5, height=0.6, color=COLORS["gap"])
+    ax.set(xlabel="pixel", ylabel="bin", xticks=range(0, size, 2), yticks=range(bins))
+    ax.invert_yaxis()
+    said = f"{size} pixels, {bins} bins: a pixel counts {counts.min():.2f} to {counts.max():.2f}"
+    ax.set_title(said)
+    describe(fig, f"The bins as bars; where neighbours overlap, a pixel has two. {said}.")
     return fig
