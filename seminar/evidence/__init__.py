@@ -12,6 +12,7 @@ from seminar.evidence.comparisons import Answer, Comparison, Comparisons, Ledger
 from seminar.evidence.estimates import (
     Estimate,
     estimate,
+    estimate_ratio,
     over_seeds,
     quick_tier,
     ratio_of_means,
@@ -26,6 +27,7 @@ __all__ = [
     "Estimate",
     "Ledger",
     "estimate",
+    "estimate_ratio",
     "format_number",
     "over_seeds",
     "quick_tier",
