@@ -35,7 +35,8 @@ from seminar.conditions import check
 from seminar.data import PHOTO_CREDIT, photo_patches
 from seminar.evidence import Answer, Comparison, estimate, seeds, show
 from seminar.initialization import seeded
-from seminar.layers import layer_table
+from seminar.layers import layer_table, network_strip
+from seminar.live import Guess
 from seminar.plotting import COLORS, describe, use_style
 from seminar.variants.weight_variance import VARIANT, build, predict_gap, predict_scale
 
@@ -91,14 +92,26 @@ plt.show()
 # On the left the outlines agree bar by bar; only the numbers under the axis differ: the second
 # histogram is the first one, *stretched*.
 #
-# *Guess first:* by which factor? And is it the same for all channels, or only on average? We derive
-# it after a look at the network.
-#
+# By which factor? And is it the same for all channels, or only on average? We derive it after a
+# look at the network.
+
+guess = Guess(
+    "By which factor does the average activation grow when the variance doubles?", low=1, high=4
+)
+guess.ask()
+
+# %%
 # The network
 # -----------
 # Each layer is a 3x3 convolution without bias and a ReLU; the fifth ends in GAP. Layers 2, 3 and 4
 # have the same **fan_in** (the number of inputs that one output adds up). The usual initialization
 # of ReLU networks, He's, draws weights with variance 2/fan_in, so that these three start equal.
+
+factors = {f"layer{n}": "×1" if n < 3 else "×√k" for n in range(1, 6)}
+network_strip(build(), (3, 32, 32), mark="layer3", factors=factors)
+
+# %%
+# The same in numbers:
 
 layer_table(build(), (3, 32, 32))
 
@@ -251,7 +264,7 @@ for case, values in runs.items():
 stretched = means["doubled"].mean() / means["base"].mean()
 spread = runs["base"].std(axis=1)
 law = laws["base"]
-show(
+rows = show(
     [
         Comparison(
             "paired factor of the mean, k = 2",
@@ -269,9 +282,14 @@ show(
         ),
     ]
 )
+rows
 
 # %%
-# The answer in one sentence:
+# The first row on the line of your guess, and the answer in one sentence:
+
+guess.answer(rows[0])
+
+# %%
 
 show(
     Answer(

@@ -1,4 +1,4 @@
-"""Six networks that meet six assignments, the laws that predict them, and checks for yours.
+"""Networks that meet the assignments, the laws that predict them, and checks for yours.
 
 Attributes are loaded on first use: ``import seminar`` costs nothing, and a change in one module
 concerns only the scripts that use it.

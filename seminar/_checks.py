@@ -14,11 +14,24 @@ Array = npt.NDArray[Any]
 _RENUMBER = "np.unique(labels, return_inverse=True)[1]"
 
 
-def whole_number(value: object, name: str, least: int) -> int:
-    """Return ``value`` as an int, or raise ValueError unless it is whole and large enough."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} (={value!r}) must be a whole number, at least {least}")
-    return int(value)
+def whole_number(value: object, name: str, least: int, remedy: str = "") -> int:
+    """Return ``value`` as an int.
+
+    Args:
+        value: What the caller gave.
+        name: What to call it in a message.
+        least: The smallest that is allowed.
+        remedy: What to change, where the message alone does not tell.
+
+    Raises:
+        TypeError: If it is no whole number, such as ``2.0`` or ``True``.
+        ValueError: If it is below ``least``.
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if whole and value >= least:  # type: ignore[operator]
+        return int(value)  # type: ignore[call-overload, no-any-return]
+    said = f"{name} (={value!r}) must be a whole number, at least {least}"
+    raise (ValueError if whole else TypeError)(f"{said}; {remedy}" if remedy else said)
 
 
 def require_images(images: Array) -> None:

@@ -5,12 +5,27 @@ from __future__ import annotations
 import html
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
 
-from seminar._text import ascii_text
+from seminar._text import for_stdout, joined, render, said, told
+from seminar.strip import Strip
 
-__all__ = ["Finding", "Outcome", "Report"]
+__all__ = ["VERDICTS", "Finding", "Outcome", "Report", "Verdict"]
+
+#: The verdict on a condition: the key in JSON and the class in CSS.
+Verdict = Literal["holds", "fails", "undecided", "advice"]
+
+#: The words that are shown for it.
+VERDICTS = MappingProxyType(
+    {
+        "holds": said("holds"),
+        "fails": said("fails"),
+        "undecided": said("undecided"),
+        "advice": said("advice"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -55,13 +70,18 @@ class Finding:
     required: bool = True
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
         """``"holds"``, ``"fails"``, ``"undecided"``, or ``"advice"`` for what is not required."""
         if self.holds:
             return "holds"
         if not self.required:
             return "advice"
         return "undecided" if self.holds is None else "fails"
+
+    @property
+    def word(self) -> str:
+        """The verdict as it is shown."""
+        return VERDICTS[self.verdict]
 
     @property
     def hint(self) -> str:
@@ -76,10 +96,12 @@ class Report:
     Attributes:
         title: Number and title of the variant.
         findings: One per condition, in the order of the assignment.
+        strips: The networks that were judged, drawn; they stand above the table in HTML.
     """
 
     title: str
     findings: tuple[Finding, ...]
+    strips: tuple[Strip, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def holds(self) -> bool:
@@ -90,10 +112,10 @@ class Report:
     def verdict(self) -> str:
         """The verdict in one line."""
         if self.holds:
-            return "Every clause holds."
+            return said("Every clause holds.")
         open_ = [f for f in self.findings if f.required and f.holds is not True]
-        clauses = ", ".join(dict.fromkeys(f"{f.clause} {f.verdict}" for f in open_))
-        return f"Not yet: {clauses}."
+        each = (said("{clause} {verdict}", clause=f.clause, verdict=f.word) for f in open_)
+        return said("Not yet: {clauses}.", clauses=joined(dict.fromkeys(each)))
 
     @property
     def open_clauses(self) -> tuple[str, ...]:
@@ -110,44 +132,61 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data, fit for JSON."""
         return {
-            "title": self.title,
+            "title": render(self.title),
             "holds": self.holds,
-            "findings": [dict(vars(finding)) for finding in self.findings],
+            "findings": [_rendered(finding) for finding in self.findings],
         }
 
     def __str__(self) -> str:
-        lines = [self.title]
+        lines = [for_stdout(render(self.title))]
+        width = max(len(render(word)) for word in VERDICTS.values())
         for finding in self.findings:
-            lines += _wrap(f"  {finding.clause}  {finding.verdict:<9}  ", finding.text)
-            lines += _wrap(" " * 18 + "measured: ", finding.measured)
+            first = f"  {finding.clause}  {render(finding.word):<{width}}  "
+            indent = " " * len(first)
+            lines += _wrap(first, finding.text)
+            lines += _wrap(f"{indent}{told('measured:')} ", finding.measured)
             if finding.holds is not True:
-                lines += _wrap(" " * 18 + "expected: ", finding.expected)
-                lines += _wrap(" " * 18 + "-> ", finding.hint)
-        return ascii_text("\n".join([*lines, self.verdict]))
+                lines += _wrap(f"{indent}{told('expected:')} ", finding.expected)
+                lines += _wrap(f"{indent}-> ", finding.hint)
+        return "\n".join([*lines, for_stdout(render(self.verdict))])
 
     def _repr_html_(self) -> str:
         rows = "\n".join(map(_html_row, self.findings))
+        title, verdict = _escaped(self.title), _escaped(self.verdict)
+        heads = "".join(f'<th scope="col">{_escaped(head)}</th>' for head in _HEADS)
+        drawn = "".join(strip._repr_html_() + "\n" for strip in self.strips)
         return (
-            '<div class="check-report" tabindex="0" role="group" '
-            f'aria-label="{html.escape(self.title)}">\n<table>\n'
-            f"<caption>{html.escape(self.title)}. {html.escape(self.verdict)}</caption>\n"
-            '<thead><tr><th scope="col">clause</th><th scope="col">condition</th>'
-            '<th scope="col">expected</th><th scope="col">measured</th>'
-            f'<th scope="col">verdict</th></tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>'
+            f"{drawn}"
+            f'<div class="check-report" tabindex="0" role="group" aria-label="{title}">\n<table>\n'
+            f"<caption>{title}. {verdict}</caption>\n"
+            f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
         )
 
 
+_HEADS = tuple(map(said, ("clause", "condition", "expected", "measured", "verdict")))
+
+
+def _rendered(finding: Finding) -> dict[str, Any]:
+    fields = vars(finding).items()
+    return {name: render(value) if isinstance(value, str) else value for name, value in fields}
+
+
+def _escaped(text: str) -> str:
+    return html.escape(render(text))
+
+
 def _wrap(first: str, text: str) -> list[str]:
+    text = for_stdout(render(text))
     return textwrap.wrap(text, 79, initial_indent=first, subsequent_indent=" " * len(first))
 
 
 def _html_row(finding: Finding) -> str:
     mark = {"holds": "\N{CHECK MARK} ", "fails": "\N{BALLOT X} "}.get(finding.verdict, "? ")
-    hint = html.escape(finding.hint)
+    hint = _escaped(finding.hint)
     hint = f'<br><small class="check-hint">{hint}</small>' if hint else ""
     return (
         f'<tr class="{finding.verdict}"><th scope="row">{finding.clause}</th>'
-        f"<td>{html.escape(finding.text)}</td><td>{html.escape(finding.expected)}</td>"
-        f"<td>{html.escape(finding.measured)}{hint}</td>"
-        f'<td class="verdict">{mark}{finding.verdict}</td></tr>'
+        f"<td>{_escaped(finding.text)}</td><td>{_escaped(finding.expected)}</td>"
+        f"<td>{_escaped(finding.measured)}{hint}</td>"
+        f'<td class="verdict">{mark}{_escaped(finding.word)}</td></tr>'
     )

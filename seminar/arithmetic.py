@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from seminar._checks import whole_number
+
 __all__ = ["conv_output_size", "conv_parameters", "receptive_field"]
 
 
@@ -113,5 +115,4 @@ def conv_parameters(
 
 def _at_least(least: int, **numbers: int) -> None:
     for name, number in numbers.items():
-        if number < least:
-            raise ValueError(f"{name} (={number}) must be at least {least}; check the layer")
+        whole_number(number, name, least)

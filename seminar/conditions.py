@@ -3,23 +3,27 @@
 A :class:`Condition` is a property of a network, never a comparison with our solution: any valid
 network passes, however it is written. :func:`check` runs the network, hands what was observed to
 every condition of a variant and returns a :class:`Report` of one :class:`Finding` per condition.
+What it accepts as a model and as an input shape, the grader accepts by the same functions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
+from seminar._checks import whole_number
 from seminar._registry import VARIANTS
 from seminar._report import Finding, Outcome, Report
+from seminar._text import said
 from seminar.exercises import Exercise, numbers
 from seminar.graph import Graph, like_weights, observe
 from seminar.graph.failures import plain_module
 from seminar.graph.private import ordinary_mode
+from seminar.graph.steps import steps
+from seminar.strip import Strip
 
 __all__ = [
     "Condition",
@@ -30,11 +34,12 @@ __all__ = [
     "Variant",
     "accepted_input_shape",
     "accepted_models",
-    "accepted_seed",
     "check",
     "output_shape",
     "random_batch",
 ]
+
+Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,7 @@ def check(
             ``{"flatten": module, "gap": module}``.
         input_shape: Shape of one input, ``(C, H, W)``, where the network wants another than the
             site's own and the variant leaves it free.
-        seed: Seed of the random inputs and targets.
+        seed: Seed of the random inputs and targets, at least 0.
 
     Returns:
         One finding per condition.
@@ -177,13 +182,13 @@ def check(
     Raises:
         TypeError: If the model is not an ``nn.Module`` (or mapping of them, for variant 4), or
             scripted, or the seed is no whole number.
-        ValueError: If the variant or the input shape is wrong, or the model cannot be run; the
-            message says what to change.
+        ValueError: If the variant, the input shape or the seed is wrong, or the model cannot be
+            run; the message says what to change.
     """
     if not isinstance(variant, Variant):
         variant = _look_up(variant)
     shape = accepted_input_shape(input_shape, variant.input_shape, free=variant.input_is_free)
-    seed = accepted_seed(seed)
+    seed = whole_number(seed, "seed", 0)
     models = accepted_models(model, variant.heads)
     with ordinary_mode():  # a check needs gradients, wherever it is called
         graphs = {
@@ -191,7 +196,9 @@ def check(
         }
         subject = Subject(models, graphs, shape, variant.batch_size, seed)
         findings = tuple(_find(condition, subject) for condition in variant.conditions)
-    return Report(f"Variant {variant.number}: {variant.title}", findings)
+    strips = tuple(Strip(steps(graph), caption=head) for head, graph in graphs.items())
+    title = said("Variant {number}: {title}", number=variant.number, title=variant.title)
+    return Report(title, findings, strips)
 
 
 def _observed(
@@ -217,13 +224,14 @@ def random_batch(batch_size: int, shape: tuple[int, ...], seed: int) -> Tensor:
 
 
 def output_shape(
-    clause: str, expected: tuple[int, ...], *, batch_size: int | None = None
+    clause: str, expected: tuple[int, ...], *, text: str = "", batch_size: int | None = None
 ) -> Condition:
     """Make the condition that the output has this shape behind its batch dimension.
 
     Args:
         clause: Id of the clause.
         expected: The shape of one output, such as ``(64, 16, 16)``.
+        text: What the clause says, where it asks for nothing else.
         batch_size: Batch size to show in the text, or None for a free one.
 
     Returns:
@@ -237,23 +245,47 @@ def output_shape(
         last = subject.graph.path[-1].where
         return Outcome(
             holds=right,
-            measured=f"{shape} from an input of {(subject.batch_size, *subject.input_shape)}",
+            measured=said(
+                "{shape} from an input of {given}",
+                shape=shape,
+                given=(subject.batch_size, *subject.input_shape),
+            ),
             remedy=_shape_remedy(shape, (subject.batch_size, *expected), last),
         )
 
-    return Condition(clause, f"the output has shape {wanted}", wanted, judge)
+    return Condition(
+        clause, text or said("The output has shape {shape}.", shape=wanted), wanted, judge
+    )
 
 
 def _shape_remedy(shape: tuple[int, ...], wanted: tuple[int, ...], last: str) -> str:
     if len(shape) != len(wanted):
-        return f"{last}: the output has {len(shape)} dimensions; keep all {len(wanted)}"
+        return said(
+            "{layer}: the output has {found} dimensions; keep all {wanted}",
+            layer=last,
+            found=len(shape),
+            wanted=len(wanted),
+        )
     if shape[0] != wanted[0]:
-        return f"{last}: a batch of {wanted[0]} came out as {shape[0]}; leave the batch size free"
+        return said(
+            "{layer}: a batch of {wanted} came out as {found}; leave the batch size free",
+            layer=last,
+            wanted=wanted[0],
+            found=shape[0],
+        )
     if shape[1] != wanted[1]:
-        return f"{last}: make the last layer give {wanted[1]} channels instead of {shape[1]}"
-    return (
-        f"{last}: the maps are {shape[2]}x{shape[3]} instead of {wanted[2]}x{wanted[3]}; "
-        "change a stride, a padding or a pooling before it"
+        return said(
+            "{layer}: make the last layer give {wanted} channels instead of {found}",
+            layer=last,
+            wanted=wanted[1],
+            found=shape[1],
+        )
+    return said(
+        "{layer}: the maps are {found} instead of {wanted}; change a stride, a padding or a "
+        "pooling before it",
+        layer=last,
+        found=f"{shape[2]}x{shape[3]}",
+        wanted=f"{wanted[2]}x{wanted[3]}",
     )
 
 
@@ -279,9 +311,6 @@ def _look_up(number: object) -> Variant:
         )
     variant: Variant = VARIANTS[number]
     return variant
-
-
-Shape = tuple[int, int, int]
 
 
 def accepted_input_shape(shape: object, own: Shape, *, free: bool) -> Shape:
@@ -337,12 +366,3 @@ def accepted_models(model: object, heads: tuple[str, ...]) -> dict[str, nn.Modul
         given = f"the keys {list(model)}" if isinstance(model, Mapping) else type(model).__name__
         raise TypeError(f"model must be a mapping {{{wanted}}} for this variant, got {given}")
     return {head: plain_module(model[head], f"model[{head!r}]") for head in heads}
-
-
-def accepted_seed(seed: object) -> int:
-    """Return the seed, or raise TypeError unless it is a whole number."""
-    if isinstance(seed, bool) or not isinstance(seed, Integral):
-        raise TypeError(
-            f"seed (={seed!r}) must be a whole number; leave the argument out for seed 0"
-        )
-    return int(seed)

@@ -1,4 +1,4 @@
-"""The six exercises as a student meets them: clauses, a starter file, hints and what to hand in.
+"""The exercises as a student meets them: clauses, a starter file, hints and what to hand in.
 
 Each exercise has a room in :mod:`seminar.variants` with a file ``exercise.toml``: the only place
 for its number, title, question, clauses, input shape and heads. The registry, the command line, the
@@ -21,6 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from seminar._text import Count, Message
+
 __all__ = ["EXERCISES", "Clause", "Exercise", "numbers"]
 
 _ROOMS = Path(__file__).parent / "variants"
@@ -32,19 +34,19 @@ class Clause:
 
     Attributes:
         id: Its id, such as ``"3.a"``.
-        text: What it asks, in Markdown.
+        text: What it asks, in Markdown; its values are the numbers that a check compares with.
         kind: ``"required"``, ``"advice"``, which never fails a network, or ``"experiment"``,
             which a teacher marks.
     """
 
     id: str
-    text: str
+    text: Message
     kind: str = "required"
 
     @property
-    def plain(self) -> str:
+    def plain(self) -> Message:
         """The text without Markdown's marks."""
-        return self.text.replace("`", "")
+        return Message(self.text.template.replace("`", ""), self.text.values)
 
 
 @dataclass(frozen=True)
@@ -200,14 +202,20 @@ Sources and help that I used:
 def _load(slug: str) -> Exercise:
     data: dict[str, Any] = tomllib.loads((_ROOMS / slug / "exercise.toml").read_text("utf-8"))
     channels, height, width = data.pop("input_shape")
-    clauses = tuple(Clause(**clause) for clause in data.pop("clauses"))
+    clauses = tuple(map(_clause, data.pop("clauses")))
     hints = tuple(_one_line(hint) for hint in data.pop("hints"))
     lists: dict[str, Any] = {
         "questions": tuple(data.pop("questions")),
         "heads": tuple(data.pop("heads", ())),
     }
     shape = (channels, height, width)
+    data |= {name: Message(data[name]) for name in ("title", "question")}
     return Exercise(**data, **lists, slug=slug, input_shape=shape, clauses=clauses, hints=hints)
+
+
+def _clause(data: Mapping[str, Any]) -> Clause:
+    values = {name: Count(number) for name, number in data.get("values", {}).items()}
+    return Clause(data["id"], Message(data["text"], values), data.get("kind", "required"))
 
 
 def _one_line(text: str) -> str:

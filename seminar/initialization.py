@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from numbers import Integral
 
 import torch
 from torch import Tensor, nn
+
+from seminar._checks import whole_number
 
 __all__ = ["exact_normal", "fan_in", "gain", "kaiming_std", "seeded", "set_exact_variance_"]
 
@@ -28,19 +29,18 @@ def seeded(seed: int) -> Iterator[None]:
     the block raises.
 
     Args:
-        seed: The seed, a whole number.
+        seed: The seed, a whole number, at least 0.
 
     Yields:
         Nothing; the block runs with the seeded state.
 
     Raises:
         TypeError: If the seed is not a whole number.
+        ValueError: If it is below 0.
     """
-    whole: object = seed
-    if isinstance(whole, bool) or not isinstance(whole, Integral):
-        raise TypeError(f"seed (={seed!r}) must be an int, got {type(seed).__name__}; use seed=0")
+    seed = whole_number(seed, "seed", 0)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(int(seed))
+        torch.manual_seed(seed)
         yield
 
 

@@ -7,20 +7,30 @@ own: no maintained library computes it for a network as it runs.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
-from seminar._text import ascii_text
+from seminar._checks import whole_number
+from seminar._text import count, for_stdout, render, said, told
 from seminar.graph import Call, Graph, Node, like_weights, observe
 from seminar.graph.sight import Sight, follow
+from seminar.graph.steps import steps
+from seminar.strip import Strip
 
-__all__ = ["LayerRow", "LayerTable", "layer_table"]
+__all__ = ["LayerRow", "LayerTable", "layer_table", "network_strip"]
 
-_HEAD = ("layer", "kind", "output shape", "parameters", "MACs", "field", "jump")
+_HEAD = tuple(map(said, ("layer", "kind", "output shape", "parameters", "MACs", "field", "jump")))
 _TERMINAL = 80  # columns
+
+#: Functions that get a row of their own where a ``forward`` calls them without a module, like
+#: everything that multiplies.
+_SHOWN = {
+    *("conv2d", "linear", "batch_norm", "relu", "relu_", "flatten", "mean", "avg_pool2d"),
+    *("max_pool2d", "max_pool2d_with_indices", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
+}
 
 
 @dataclass(frozen=True)
@@ -53,11 +63,11 @@ class LayerRow:
         return (
             self.name,
             self.kind,
-            _text(self.output_shape),
-            f"{self.parameters:,}",
-            f"{self.macs:,}",
-            "all" if everything else _text(self.receptive_field_px),
-            _text(self.jump_px),
+            _shown(self.output_shape),
+            count(self.parameters),
+            count(self.macs),
+            told("all") if everything else _shown(self.receptive_field_px),
+            _shown(self.jump_px),
         )
 
 
@@ -70,10 +80,12 @@ class LayerTable:
     Attributes:
         rows: The layers.
         input_shape: Shape of the input of the run, ``(N, C, H, W)``.
+        strip: The drawn network, which stands above the table in HTML.
     """
 
     rows: tuple[LayerRow, ...]
     input_shape: tuple[int, ...]
+    strip: Strip | None = field(default=None, repr=False, compare=False)
 
     @property
     def total_parameters(self) -> int:
@@ -98,7 +110,8 @@ class LayerTable:
         raise KeyError(f"name (={name!r}) must be one of {[row.name for row in self.rows]}")
 
     def __str__(self) -> str:
-        lines = [_HEAD, *self._cells(), self._sum()]
+        rows = [_HEAD, *self._cells(), self._sum()]
+        lines = [tuple(for_stdout(render(cell)) for cell in row) for row in rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         gap = "  " if sum(widths) + 2 * len(widths) - 2 <= _TERMINAL else " "
         text = [
@@ -109,46 +122,33 @@ class LayerTable:
             for line in lines
         ]
         rule = "-" * max(map(len, text))
-        lines_ = [self._caption(), text[0], rule, *text[1:-1], rule, text[-1]]
-        return ascii_text("\n".join(lines_))
+        caption = for_stdout(self._caption())
+        return "\n".join([caption, text[0], rule, *text[1:-1], rule, text[-1]])
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{cell}</th>' for cell in _HEAD)
+        head = "".join(f'<th scope="col">{html.escape(render(cell))}</th>' for cell in _HEAD)
+        label = html.escape(told("Layers of the network"))
         body = "\n".join(map(_html_row, self._cells()))
+        drawn = self.strip._repr_html_() + "\n" if self.strip else ""
         return (
-            '<div class="layer-table" tabindex="0" role="group" aria-label="Layers of the network">'
+            f"{drawn}"
+            f'<div class="layer-table" tabindex="0" role="group" aria-label="{label}">'
             f"<table>\n<caption>{html.escape(self._caption())}</caption>\n"
             f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n"
             f"<tfoot>{_html_row(self._sum())}</tfoot>\n</table></div>"
         )
 
     def _caption(self) -> str:
-        return f"Input {_text(self.input_shape)}; receptive field and jump in input pixels"
+        return told(
+            "Input {shape}; receptive field and jump in input pixels", shape=self.input_shape
+        )
 
     def _cells(self) -> list[tuple[str, ...]]:
         return [row._cells(max(self.input_shape[2:])) for row in self.rows]
 
     def _sum(self) -> tuple[str, ...]:
-        return ("sum", "", "", f"{self.total_parameters:,}", f"{self.total_macs:,}", "", "")
-
-
-def _text(value: tuple[int, ...] | int | None) -> str:
-    return "\N{EN DASH}" if value is None else str(value)
-
-
-def _html_row(cells: tuple[str, ...]) -> str:
-    first, *others = (html.escape(cell) for cell in cells)
-    classes = ["", "", *[' class="number"'] * 4]
-    data = "".join(f"<td{c}>{cell}</td>" for c, cell in zip(classes, others, strict=True))
-    return f'<tr><th scope="row">{first}</th>{data}</tr>'
-
-
-#: Functions that get a row of their own where a ``forward`` calls them without a module, like
-#: everything that multiplies.
-_SHOWN = {
-    *("conv2d", "linear", "batch_norm", "relu", "relu_", "flatten", "mean", "avg_pool2d"),
-    *("max_pool2d", "max_pool2d_with_indices", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
-}
+        total = count(self.total_parameters), count(self.total_macs)
+        return (told("sum"), "", "", *total, "", "")
 
 
 def layer_table(model: nn.Module, input_shape: Sequence[int], *, batch: int = 1) -> LayerTable:
@@ -189,7 +189,48 @@ def layer_table(model: nn.Module, input_shape: Sequence[int], *, batch: int = 1)
     with torch.no_grad():
         graph = observe(model, like_weights(model, x), count_macs=True)
     table = _Table(model, graph, shape[2:])
-    return LayerTable(tuple(table.rows()), shape)
+    return LayerTable(tuple(table.rows()), shape, Strip(steps(graph)))
+
+
+def network_strip(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    *,
+    mark: str = "",
+    factors: Mapping[str, str] | None = None,
+    caption: str = "",
+) -> Strip:
+    """Run a network once and draw it: one slab for each layer that changes the tensor.
+
+    A slab is as high as its map and as wide as its channels are many, both by logarithm, so that a
+    vector is a thin bar. The arrow names kernel and stride; name and shape stand below. ReLU,
+    normalization and dropout are noted under the layer before. A row that comes from elsewhere than
+    the one before it says so, and where branches meet it names them all. Six or more equal layers
+    in a row are drawn as the first, their number and the last.
+
+    The run is that of :func:`layer_table`.
+
+    Args:
+        model: The network, which takes one tensor of shape ``(N, C, H, W)``.
+        input_shape: Shape of one image, ``(C, H, W)``.
+        mark: A layer to draw in the accent colour: its name under the slab, its path in
+            ``model.named_modules()``, or a block around it.
+        factors: Text above a layer, by the same names, such as ``{"layer3": "×√2"}``.
+        caption: A line under the strip.
+
+    Returns:
+        The strip, which a notebook shows and ``print`` writes as a table.
+
+    Raises:
+        TypeError: If the model is not an ``nn.Module``.
+        ValueError: If the shape is not three positive numbers, the network cannot run on it, or
+            ``mark`` or a factor names no layer.
+    """
+    shape = _checked_shape(input_shape, 1)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        graph = observe(model, like_weights(model, x))
+    return Strip(steps(graph), mark, dict(factors or {}), caption)
 
 
 class _Table:
@@ -289,6 +330,15 @@ def _checked_shape(input_shape: Sequence[int], batch: int) -> tuple[int, ...]:
             f"input_shape (={shape}) must be the three positive numbers (C, H, W) of one image, "
             f"got {len(shape)} of them; leave out the batch size and use batch=N"
         )
-    if batch < 1:
-        raise ValueError(f"batch (={batch}) must be at least 1; it is the number of images")
-    return (batch, *shape)
+    return (whole_number(batch, "batch", 1), *shape)
+
+
+def _shown(value: tuple[int, ...] | int | None) -> str:
+    return "\N{EN DASH}" if value is None else str(value)
+
+
+def _html_row(cells: tuple[str, ...]) -> str:
+    first, *others = (html.escape(cell) for cell in cells)
+    classes = ["", "", *[' class="number"'] * 4]
+    data = "".join(f"<td{c}>{cell}</td>" for c, cell in zip(classes, others, strict=True))
+    return f'<tr><th scope="row">{first}</th>{data}</tr>'

@@ -110,8 +110,8 @@ def train(
     Raises:
         ValueError: If an argument is out of range, the model does not fit the images or the
             labels, or the loss stops being finite; the message says what to do.
-        TypeError: If ``split`` is no :class:`~seminar.data.ImageSplit`, or the model's output is
-            no tensor.
+        TypeError: If a whole number is none, ``split`` is no :class:`~seminar.data.ImageSplit`, or
+            the model's output is no tensor.
 
     References:
         D. Kingma and J. Ba (2015), Adam: a method for stochastic optimization. ICLR.

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from seminar.student.errors import StudentError, printable
+from seminar._files import Case, junit
+from seminar._text import printable, render, said, told
+from seminar.student.errors import StudentError
 
 if TYPE_CHECKING:
-    from junitparser import TestCase
-
     from seminar._report import Finding, Report
 
 HOLDS, FAILS, USAGE, NO_ANSWER = 0, 1, 2, 3
 SCHEMA = 1  # of the JSON: higher when a key changes or goes
+_RESULTS: dict[str, Literal["failed", "error", "skipped"]] = {
+    "fails": "failed",
+    "undecided": "error",
+    "advice": "skipped",
+}
 
 
 @dataclass(frozen=True)
@@ -54,19 +57,21 @@ class Answer:
         """The verdict in one line."""
         if self.report is not None:
             return self.report.verdict
-        return f"Could not be checked: {self.error.message if self.error else 'no reason given'}."
+        why = self.error.message if self.error else said("no reason given")
+        return said("Could not be checked: {why}.", why=why)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain data, fit for JSON."""
-        findings = self.report.findings if self.report else ()
+        report = {"findings": ()} if self.report is None else self.report.to_dict()
+        findings = zip(report["findings"], self.report or (), strict=True)
         return {
             "schema": SCHEMA,
             "variant": self.variant,
             "file": self.file,
             "status": self.status,
             "exit_status": self.exit_status,
-            "verdict": self.verdict,
-            "findings": [{**asdict(one), "verdict": one.verdict} for one in findings],
+            "verdict": render(self.verdict),
+            "findings": [{**data, "verdict": one.verdict} for data, one in findings],
             "error": None if self.error is None else error_data(self.error),
         }
 
@@ -77,47 +82,27 @@ def error_data(error: StudentError) -> dict[str, Any]:
     return {"message": error.message, "exception": error.said, "places": places}
 
 
-def write_junit(path: Path, answer: Answer) -> None:
-    """Write JUnit XML with one test case per finding, or none of it.
-
-    Args:
-        path: The file; what it held is replaced.
-        answer: The answer.
-
-    Raises:
-        OSError: If it cannot be written; then the old file is still there.
-    """
-    from junitparser import Error, JUnitXml, TestCase, TestSuite
-
+def junit_text(answer: Answer) -> str:
+    """Return an answer as JUnit XML, one test case per finding."""
     name = f"seminar check {answer.variant}"
-    suite = TestSuite(name)
-    for finding in answer.report or ():
-        suite.add_testcase(_case(finding, answer))
+    cases = [_case(finding, answer.file) for finding in answer.report or ()]
     if answer.error is not None:
-        case = TestCase("the file can be checked", classname=answer.file)
-        where = "\n".join(
-            f"{place.file}:{place.line}: {printable(place.code)}" for place in answer.error.places
-        )
-        error = Error(answer.error.message, answer.error.said.partition(":")[0])
-        error.text = "\n".join(filter(None, [where, answer.error.said]))
-        case.result = [error]
-        suite.add_testcase(case)
-    document = JUnitXml(name)
-    document.add_testsuite(suite)
-    document.update_statistics()  # type: ignore[no-untyped-call]
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".junit-") as folder:
-        draft = Path(folder, path.name)
-        document.write(str(draft), pretty=True)
-        draft.replace(path)  # all of it at once: no reader sees half a file
+        cases.append(_error_case(answer.error, answer.file))
+    return junit(name, [(name, cases)])
 
 
-def _case(finding: Finding, answer: Answer) -> TestCase:
-    from junitparser import Error, Failure, Skipped, TestCase
+def _case(finding: Finding, file: str) -> Case:
+    name = printable(f"{finding.clause} {render(finding.text)}")
+    if finding.verdict not in _RESULTS:
+        return Case(name, file)
+    measured, expected = finding.measured, finding.expected
+    text = told("measured: {measured}; expected: {expected}", measured=measured, expected=expected)
+    hint, result = printable(render(finding.hint)), _RESULTS[finding.verdict]
+    return Case(name, file, result, hint, finding.verdict, printable(text))
 
-    kinds = {"fails": Failure, "undecided": Error, "advice": Skipped}
-    case = TestCase(printable(f"{finding.clause} {finding.text}"), classname=answer.file)
-    if finding.verdict in kinds:
-        result = kinds[finding.verdict](printable(finding.hint), finding.verdict)
-        result.text = printable(f"measured: {finding.measured}; expected: {finding.expected}")
-        case.result = [result]
-    return case
+
+def _error_case(error: StudentError, file: str) -> Case:
+    places = [f"{place.file}:{place.line}: {printable(place.code)}" for place in error.places]
+    text = "\n".join(filter(None, [*places, error.said]))
+    kind = error.said.partition(":")[0]
+    return Case(told("the file can be checked"), file, "error", error.message, kind, text)

@@ -12,11 +12,11 @@ import select
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from seminar._cli.answer import Answer, error_data
 from seminar._report import Finding, Report
+from seminar._text import told
 from seminar.student.errors import Place, StudentError
 
 __all__ = ["answered_apart"]
@@ -81,7 +81,7 @@ def _packed(answer: Answer) -> str:
     report, error = answer.report, answer.error
     return json.dumps(
         {
-            "report": None if report is None else asdict(report),
+            "report": None if report is None else report.to_dict(),
             "error": None if error is None else error_data(error),
         }
     )
@@ -99,9 +99,17 @@ def _unpacked(data: dict[str, Any], number: int, file: str) -> Answer:
 def _without_answer(file: str, status: int) -> StudentError:
     if status >= 0:
         return StudentError(
-            f"{file} ended the program itself, with status {status}; remove os._exit()"
+            told(
+                "{file} ended the program itself, with status {status}; remove os._exit()",
+                file=file,
+                status=status,
+            )
         )
     return StudentError(
-        f"{file} crashed Python itself ({signal.Signals(-status).name}); look for what goes past "
-        "torch, or needs more memory than there is"
+        told(
+            "{file} crashed Python itself ({signal}); look for what goes past torch, or needs more "
+            "memory than there is",
+            file=file,
+            signal=signal.Signals(-status).name,
+        )
     )

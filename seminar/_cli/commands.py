@@ -16,9 +16,10 @@ import click
 
 import seminar
 from seminar._cli import parameters
-from seminar._cli.answer import FAILS, HOLDS, NO_ANSWER, USAGE, Answer, write_junit
+from seminar._cli.answer import FAILS, HOLDS, NO_ANSWER, USAGE, Answer, junit_text
 from seminar._cli.apart import answered_apart
 from seminar._cli.parameters import Shape
+from seminar._files import write_whole
 from seminar.exercises import EXERCISES
 
 ALONE = "alone"  #: the context's object where the process is ours alone, so that it may fork
@@ -130,7 +131,7 @@ def _print(answer: Answer, stream: TextIO) -> None:
 
 def _write_junit(path: Path, answer: Answer) -> None:
     try:
-        write_junit(path, answer)
+        write_whole(path, junit_text(answer))
     except OSError as error:
         raise click.UsageError(
             f"junit (={str(path)!r}) must be a file that you may write, got {error}; "

@@ -11,8 +11,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from seminar._text import ascii_text
-from seminar.student.errors import StudentError, printable
+from seminar._text import for_encoding, joined, printable, render, said
+from seminar.student.errors import StudentError
 
 if TYPE_CHECKING:
     from seminar._cli.answer import Answer
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from seminar.exercises import Exercise
 
 WIDTH = 80
+_DECIDERS = {
+    "required": said("the check"),
+    "advice": said("the check (advice)"),
+    "experiment": said("a teacher"),
+}
 _STYLES = {"holds": "green", "fails": "bold red", "undecided": "yellow", "advice": "cyan"}
 
 
@@ -41,12 +46,8 @@ class Printer:
         self._console.width = min(self._console.width, WIDTH)
 
     def text(self, text: str, style: str = "") -> Text:
-        """Return text that the stream can print."""
-        try:
-            text.encode(self._encoding)
-        except UnicodeEncodeError:
-            text = ascii_text(text)
-        return Text(text, style=style)
+        """Return text in the language of the moment that the stream can print."""
+        return Text(for_encoding(render(text), self._encoding), style=style)
 
     def line(self, text: str = "", style: str = "") -> None:
         """Print one line, wrapped where it is too long."""
@@ -56,13 +57,14 @@ class Printer:
         """Print the findings as a table, and the verdict."""
         if answer.report is None:
             return
-        self.line(f"{answer.report.title}, {answer.file}", "bold")
+        heading = said("{title}, {file}", title=answer.report.title, file=answer.file)
+        self.line(heading, "bold")
         table = Table(box=ROUNDED, show_lines=True, width=self._console.width)
-        table.add_column("clause")
-        table.add_column("verdict")
-        table.add_column("what was asked, and what was measured", ratio=1)
+        table.add_column(self.text(said("clause")))
+        table.add_column(self.text(said("verdict")))
+        table.add_column(self.text(said("what was asked, and what was measured")), ratio=1)
         for finding in answer.report:
-            verdict = Text(finding.verdict, _STYLES[finding.verdict])
+            verdict = self.text(finding.word, _STYLES[finding.verdict])
             table.add_row(finding.clause, verdict, self._finding(finding))
         self._console.print(table)
         self.line(answer.verdict, "bold green" if answer.report.holds else "bold red")
@@ -71,18 +73,26 @@ class Printer:
         details = Table.grid(padding=(0, 1))
         details.add_column(style="dim")
         details.add_column(ratio=1)
-        details.add_row("measured:", self.text(printable(finding.measured)))
+        measured, hint = (printable(render(text)) for text in (finding.measured, finding.hint))
+        details.add_row(self.text(said("measured:")), self.text(measured))
         if finding.verdict != "holds":
-            details.add_row("expected:", self.text(finding.expected))
-            label = "change:" if finding.remedy else "because:"
-            details.add_row(label, self.text(printable(finding.hint), "bold"))
+            details.add_row(self.text(said("expected:")), self.text(finding.expected))
+            label = said("change:") if finding.remedy else said("because:")
+            details.add_row(self.text(label), self.text(hint, "bold"))
         return Group(self.text(finding.text), details)
 
     def error(self, error: StudentError) -> None:
         """Print the student's own lines, as Python does, and what to change."""
         for place in error.places:
-            inside = f", in {place.function}" if place.function else ""
-            self.line(f'  File "{printable(place.file)}", line {place.line}{inside}')
+            where = said(
+                '  File "{file}", line {line}, in {function}'
+                if place.function
+                else '  File "{file}", line {line}',
+                file=printable(place.file),
+                line=place.line,
+                function=place.function,
+            )
+            self.line(where)
             self.line(f"    {printable(place.code)}")
         if error.said:
             self.line(error.said, "bold red")
@@ -91,25 +101,30 @@ class Printer:
     def exercises(self, exercises: list[Exercise]) -> None:
         """Print what there is to solve."""
         table = Table(box=SIMPLE_HEAD, width=self._console.width)
-        for heading in ("variant", "title", "question"):
-            table.add_column(heading)
+        for heading in (said("variant"), said("title"), said("question")):
+            table.add_column(self.text(heading))
         for exercise in exercises:
-            table.add_row(str(exercise.number), exercise.title, exercise.question)
+            texts = map(self.text, (exercise.title, exercise.question))
+            table.add_row(str(exercise.number), *texts)
         self._console.print(table)
 
     def exercise(self, exercise: Exercise) -> None:
         """Print the clauses of an exercise, and what to do."""
-        self.line(f"Variant {exercise.number}: {exercise.title}", "bold")
+        title = said("Variant {number}: {title}", number=exercise.number, title=exercise.title)
+        self.line(title, "bold")
         table = Table(box=ROUNDED, show_lines=True, width=self._console.width)
-        for heading in ("clause", "what it asks", "who decides"):
-            table.add_column(heading)
-        deciders = {"advice": "the check (advice)", "experiment": "a teacher"}
+        for heading in (said("clause"), said("what it asks"), said("who decides")):
+            table.add_column(self.text(heading))
         for clause in exercise.clauses:
-            decider = deciders.get(clause.kind, "the check")
-            table.add_row(clause.id, self.text(clause.plain), decider)
+            table.add_row(clause.id, self.text(clause.plain), self.text(_DECIDERS[clause.kind]))
         self._console.print(table)
-        builders = " and ".join(f"{name}()" for name in exercise.builders)
-        own = "you may choose another" if exercise.input_is_free else "prescribed"
-        self.line(f"Your file defines {builders}. One input: {exercise.input_shape}, {own}.")
-        self.line(f"Begin:  seminar new {exercise.number}")
-        self.line(f"Check:  {exercise.command}")
+        what_to_do = said(
+            "Your file defines {builders}. One input: {shape}, you may choose another."
+            if exercise.input_is_free
+            else "Your file defines {builders}. One input: {shape}, prescribed.",
+            builders=joined((f"{name}()" for name in exercise.builders), last=" and "),
+            shape=exercise.input_shape,
+        )
+        self.line(what_to_do)
+        self.line(said("Begin:  seminar new {number}", number=exercise.number))
+        self.line(said("Check:  {command}", command=exercise.command))

@@ -25,7 +25,7 @@ def variants(context: click.Context, parameter: click.Parameter, value: str) -> 
     """Return the numbers in ``1-3`` or ``1,3``, or refuse them."""
     found: set[int] = set()
     for part in value.replace(" ", "").split(","):
-        ends = re.fullmatch(r"(\d)(?:-(\d))?", part)
+        ends = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part)
         given = range(int(ends[1]), int(ends[2] or ends[1]) + 1) if ends else ()
         if not given or not set(given) <= set(EXERCISES):
             raise click.BadParameter(

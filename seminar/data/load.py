@@ -134,7 +134,7 @@ def load_data(
     Raises:
         ValueError: If the source, its images or its labels cannot be used, or an argument is out
             of range; the message says what to do.
-        TypeError: If the source is of an unknown kind.
+        TypeError: If the source is of an unknown kind, or a whole number is none.
         ImportError: If ``"mnist5k"`` is asked for without its extra.
     """
     seed = whole_number(seed, "seed", 0)
@@ -206,6 +206,7 @@ def photo_patches(count: int, size: int, seed: int = 0) -> Tensor:
 
     Raises:
         ValueError: If an argument is out of range.
+        TypeError: If one is no whole number.
     """
     photos = _photos()
     height, width = photos.shape[1:3]

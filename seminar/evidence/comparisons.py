@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import html
 import math
 import re
@@ -13,7 +12,15 @@ from typing import Any, Literal, get_args, overload
 import numpy as np
 import numpy.typing as npt
 
-from seminar._text import _typeset, ascii_text, format_number, with_unit
+from seminar._text import (
+    for_stdout,
+    format_number,
+    format_significant,
+    render,
+    said,
+    tell,
+    with_unit,
+)
 from seminar.evidence.estimates import ROUNDING, Estimate, estimate
 
 __all__ = ["Answer", "Comparison", "Comparisons", "Ledger", "record", "show"]
@@ -22,10 +29,10 @@ Kind = Literal["identity", "exact", "limit", "tensors", "training"]
 
 #: What is said of each outcome of a comparison.
 VERDICTS = {
-    "holds": "holds",
-    "tolerance": "holds within its tolerance",
-    "rounding": "holds to rounding",
-    "disagrees": "disagrees",
+    "holds": said("holds"),
+    "tolerance": said("holds within its tolerance"),
+    "rounding": said("holds to rounding"),
+    "disagrees": said("disagrees"),
 }
 
 
@@ -166,7 +173,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """The verdict in words."""
-        return VERDICTS[self.outcome]
+        return render(VERDICTS[self.outcome])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record that the build keeps (without the page, which the build adds).
@@ -207,7 +214,7 @@ class Comparison:
         ]
         if self.tolerance:
             lines.append(f"  tolerance  {self.format_tolerance()}: {self.reason}")
-        return ascii_text("\n".join(lines))
+        return for_stdout("\n".join(lines))
 
     def format_predicted(self) -> str:
         """Return the prediction with one digit more than the measurement has, and its unit.
@@ -224,7 +231,7 @@ class Comparison:
 
     def format_tolerance(self) -> str:
         """Return the approximation tolerance with two digits and its unit."""
-        return with_unit(_typeset(f"{self.tolerance:.2g}"), self.unit)
+        return with_unit(format_significant(self.tolerance), self.unit)
 
     def _repr_html_(self) -> str:
         return Comparisons([self])._repr_html_()
@@ -273,7 +280,7 @@ class Answer:
     variant: int
 
     def __str__(self) -> str:
-        return ascii_text(self.text)
+        return for_stdout(self.text)
 
     def _repr_html_(self) -> str:
         return f'<p class="answer">{html.escape(self.text)}</p>'
@@ -329,8 +336,7 @@ def show(what: Answer | Comparison | Iterable[Comparison]) -> Answer | Compariso
     item = what if isinstance(what, Answer) else Comparisons(what)
     if _ledger is not None:
         _ledger.shown += [item] if isinstance(item, Answer) else item
-    elif not hasattr(builtins, "__IPYTHON__"):
-        print(item)  # noqa: T201  a script has no cell that would show it
+    tell(str(item))
     return item
 
 

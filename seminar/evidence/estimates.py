@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from seminar._text import ascii_text, format_number, with_unit
+from seminar._text import for_stdout, format_number, with_unit
 
 __all__ = [
     "Estimate",
@@ -112,7 +112,7 @@ class Estimate:
         return with_unit(f"{format_number(self.mean, half)} ± {format_number(half, half)}", unit)
 
     def __str__(self) -> str:
-        return ascii_text(f"{self.format()} ({self.level_text} interval, {self.seeds} seeds)")
+        return for_stdout(f"{self.format()} ({self.level_text} interval, {self.seeds} seeds)")
 
 
 def estimate(samples: Iterable[float] | npt.ArrayLike, level: float = 0.95) -> Estimate:

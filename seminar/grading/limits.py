@@ -1,4 +1,4 @@
-"""How large a network may be, and what its data may take."""
+"""How large a network may be and what its data may take, and the error for what is not judged."""
 
 from __future__ import annotations
 

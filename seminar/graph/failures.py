@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
+
+from seminar.graph.recorder import Running
 
 _UNFIT_SHAPES = (RuntimeError, ValueError, IndexError, AssertionError)
 
@@ -84,8 +85,7 @@ def reject_unfit_weights(model: nn.Module) -> None:
 
 
 def explain_failure(
-    model: nn.Module,
-    running: list[tuple[str, Any, tuple[int, ...]]],
+    running: Sequence[Running],
     x: Tensor,
     error: Exception,
     runs_alone: Callable[[], bool],
@@ -93,8 +93,7 @@ def explain_failure(
     """Say where a run stopped, and what to change.
 
     Args:
-        model: The model that ran.
-        running: Path and input shape (first and last) of the modules that were running.
+        running: The modules that were running, the innermost last.
         x: The input.
         error: What was raised.
         runs_alone: Tells whether the model runs on the first image alone.
@@ -103,17 +102,16 @@ def explain_failure(
         The message.
     """
     said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-    where, layer, got = "", model, tuple(x.shape)
+    where, layer, got = "", None, tuple(x.shape)
     if running:
-        name, _, got = running[-1]
-        layer = model.get_submodule(name)
+        name, layer, _, got = running[-1]
         where = f": it stopped at {name or 'forward()'} ({type(layer).__name__}), given {got}"
     remedy = _remedy(layer, got, x, error, runs_alone)
     return f"model could not run on an input of shape {tuple(x.shape)}{where} ({said}); {remedy}"
 
 
 def _remedy(
-    layer: nn.Module,
+    layer: nn.Module | None,
     got: tuple[int, ...],
     x: Tensor,
     error: Exception,

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from seminar._text import said
 from seminar.graph.operations import Kind
 
-__all__ = ["Call", "Change", "Graph", "Node"]
+__all__ = ["LAYERS", "Call", "Change", "Graph", "Node"]
+
+#: Kinds of what multiplies by weights.
+LAYERS: tuple[Kind, ...] = ("conv", "conv_transpose", "other_conv", "linear")
+_STRENGTH = 100.0  # of the noise that shows whether a result takes part: it reaches past a bias
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,12 @@ class Node:
     def where(self) -> str:
         """How to find it in the source: the module's path, or else the parameter or function."""
         owner = self.parameter.rpartition(".")[0]
-        return self.module or owner or self.parameter or f"{self.function} in forward()"
+        return (
+            self.module
+            or owner
+            or self.parameter
+            or said("{function} in forward()", function=self.function)
+        )
 
 
 @dataclass(frozen=True)
@@ -83,10 +93,6 @@ class Call:
     stop: int
     output_index: int | None
     output_shape: tuple[int, ...] | None
-
-
-_LAYERS = ("conv", "conv_transpose", "other_conv", "linear")
-_STRENGTHS = (1.0, 100.0)  # of the noise that shows whether a result takes part
 
 
 class Change(NamedTuple):
@@ -141,7 +147,7 @@ class Graph:
     @property
     def weight_layers(self) -> tuple[Node, ...]:
         """The convolution (of any dimension) and Linear layers on the path."""
-        return self.of_kind(*_LAYERS)
+        return self.of_kind(*LAYERS)
 
     def upstream(
         self, node: Node, stop: Sequence[str]
@@ -225,14 +231,13 @@ class Graph:
         if node not in self.path:
             return False
         before = self._run_again(None)
-        changes = (Change(node.index, partial(_noisy, strength=s)) for s in _STRENGTHS)
-        return any(not torch.equal(self._run_again(change), before) for change in changes)
+        return not torch.equal(self._run_again(Change(node.index, _noisy)), before)
 
 
-def _noisy(value: Tensor, strength: float) -> Tensor:
+def _noisy(value: Tensor) -> Tensor:
     if not value.is_floating_point():
         return value.roll(1) if value.dtype == torch.bool else value + 1
     # NumPy's numbers: inside torch.vmap, torch refuses to draw any
     draws = torch.from_numpy(np.random.default_rng(0).standard_normal(tuple(value.shape)))
     noise = draws.to(value.dtype)
-    return value + strength * (1 + value.abs().max()) * noise
+    return value + _STRENGTH * (1 + value.abs().max()) * noise

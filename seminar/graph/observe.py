@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import cast
 
@@ -11,12 +10,12 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from seminar.graph.failures import explain_failure, plain_module, reject_unfit_weights
-from seminar.graph.graph import Call, Change, Graph, Node
-from seminar.graph.private import ordinary_mode, private, random_states
-from seminar.graph.recorder import Recorder
+from seminar.graph.graph import Change, Graph, Node
+from seminar.graph.private import ordinary_mode, random_states
+from seminar.graph.recorder import NodeRecorder
 from seminar.graph.values import with_relus
 
-__all__ = ["Call", "Graph", "Node", "like_weights", "observe", "trained_weight"]
+__all__ = ["like_weights", "observe", "trained_weight"]
 
 
 def observe(
@@ -57,7 +56,7 @@ def observe(
         with torch.no_grad(), random_states():
             return cast("Tensor", _run(model, x, training, None, change)[1])
 
-    nodes = with_relus(recorder.nodes)
+    nodes = with_relus(recorder.entries)
     return Graph(nodes, tuple(recorder.calls), result, made_by, macs, run_again)
 
 
@@ -67,21 +66,15 @@ def _run(
     training: bool | None,
     counter: FlopCounterMode | None,
     change: Change | None = None,
-) -> tuple[Recorder, object]:
+) -> tuple[NodeRecorder, object]:
     """Run a private copy of the model on a copy of the input, and return what happened."""
-    with ordinary_mode(), random_states(), private(model) as twin, ExitStack() as stack:
-        x = change.make(x) if change and not change.at else x.clone()
-        recorder = Recorder(twin, x, counter, change)
-        for name, module in twin.named_modules():
-            if training is not None:
-                module.training = training
-            stack.enter_context(recorder.hooks(name, module))
+    with ordinary_mode():
+        recorder = NodeRecorder(model, x, counter, change)
         try:
-            with counter or nullcontext(), recorder:
-                return recorder, torch.func.functional_call(twin, recorder.tensors, (x,))
+            return recorder, recorder.run(training, counter)
         except Exception as error:
-            alone = partial(_runs, model, x[:1], training)
-            message = explain_failure(twin, recorder.running, x, error, alone)
+            alone = partial(_runs, model, recorder.x[:1], training)
+            message = explain_failure(recorder.running, recorder.x, error, alone)
             raise ValueError(message) from error
 
 

@@ -2,7 +2,8 @@
 
 A gate only multiplies what it was computed from (squeeze and excitation), and an identity shortcut
 only adds what went into the layers that it passes by (residual blocks). Clauses about the order of
-the layers look at what is left without them.
+the layers look at what is left without them. What everything passes through on its way, and the
+average over all positions that a network ends in, are asked for here too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from seminar.graph.graph import Graph, Node
+from seminar.graph.graph import LAYERS, Graph, Node
 from seminar.graph.values import is_channel_mean
 
 __all__ = [
@@ -24,7 +25,7 @@ __all__ = [
     "reached",
 ]
 
-_LAYERS = {"conv", "conv_transpose", "other_conv", "linear"}
+AVERAGES = ("avg_pool", "adaptive_avg_pool", "mean")
 _PRODUCTS = {"mul", "multiply", "rmul", "imul", "einsum", "bmm", "mm", "matmul", "rmatmul"}
 _SUMS = {"add", "radd", "iadd", "sub", "subtract", "rsub", "isub"}
 _SCALINGS = {*_SUMS, *_PRODUCTS, "neg", "negative"}
@@ -234,12 +235,9 @@ def _ancestors(
         for index in inputs[node.index]:
             before[node.index] |= before[index] | 1 << index
             layered[node.index] |= layered[index]
-        if node.kind in _LAYERS:
+        if node.kind in LAYERS:
             layered[node.index] = before[node.index]
     return before, layered
-
-
-AVERAGES = ("avg_pool", "adaptive_avg_pool", "mean")
 
 
 def bottlenecks(graph: Graph, start: Node) -> tuple[Node, ...]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from seminar._text import printable
+
 MOST_FRAMES = 6
 LONGEST = 500  # characters of an exception's message
 _OTHERS = {"site-packages", "dist-packages"}  # of an environment inside the student's folder
@@ -46,11 +48,6 @@ class StudentError(Exception):
         self.message = printable(message)
         self.places = places
         self.said = printable(said)
-
-
-def printable(text: str) -> str:
-    """Return the text in one line, with a question mark for what would command a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
 def from_exception(

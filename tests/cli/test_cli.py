@@ -426,11 +426,10 @@ def test_junit_can_be_read_whatever_the_message(run):
 def test_junit_replaces_the_file_at_once_or_not_at_all(run, monkeypatch):
     Path("out.xml").write_text("old", encoding="utf-8")
 
-    def full(self, path, **options):
-        Path(path).write_text("<half", encoding="utf-8")
+    def full(_):
         raise OSError("no space left")
 
-    monkeypatch.setattr(JUnitXml, "write", full)
+    monkeypatch.setattr(os, "fsync", full)
     result = run("check", 3, "my_net.py", "--junit", "out.xml", code=GOOD)
     assert result.exit_code == 2
     assert "no space left; name another place" in " ".join(result.stderr.split())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import bench_table
 import pytest
+
+from seminar_site import bench_table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 

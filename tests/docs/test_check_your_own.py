@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from bs4 import BeautifulSoup
@@ -14,11 +15,13 @@ from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from seminar._cli import cli
 from seminar.exercises import EXERCISES
+from seminar_site import exercise_views
 
 
 @pytest.fixture
 def text(root):
-    return (root / "docs" / "check-your-own.md").read_text(encoding="utf-8")
+    page = (root / "docs" / "check-your-own.md").read_text(encoding="utf-8")
+    return exercise_views.repeat_blocks(page)
 
 
 def commands(text):
@@ -54,8 +57,17 @@ def test_options_in_the_prose_exist(text):
 
 
 def test_every_exercise_has_its_section_with_its_title(text):
-    found = re.findall(r"^## (\d) · (.*?)\n\n.*?\n\n```\{exercise\} (\d)$", text, re.M | re.S)
+    found = re.findall(r"^## (\d+) · (.*?)\n\n.*?\n\n```\{exercise\} (\d+)$", text, re.M | re.S)
     assert found == [(str(n), item.title, str(n)) for n, item in EXERCISES.items()]
+
+
+def test_block_is_repeated_for_exercises_without_a_section():
+    page = "# Page\n\n## 2 · By hand\n\n~~~{each-exercise}\nNUMBER · TITLE\n~~~\n\nEnd.\n"
+    shown = exercise_views.repeat_blocks(page).splitlines()
+    assert shown[2] == "## 2 · By hand"
+    expected = [f"{n} · {item.title}" for n, item in EXERCISES.items() if n != 2]
+    assert [line for line in shown if line[:1].isdigit()] == expected
+    assert shown[-1] == "End."
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +76,12 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
     (folder / "sub").mkdir()
     (folder / "index.md").write_text("# Site\n\n```{toctree}\nsub/page\n```\n", encoding="utf-8")
-    page = "# Page\n\n" + "".join(f"```{{exercise}} {number}\n```\n\n" for number in EXERCISES)
+    page = "# Page\n\n" + "".join(
+        f"```{{clauses}} {number}\n```\n\n```{{exercise}} {number}\n```\n\n" for number in EXERCISES
+    )
     (folder / "sub" / "page.md").write_text(page, encoding="utf-8")
     settings = {
-        "extensions": ["myst_parser", "fold_answers", "exercise_views"],
+        "extensions": ["myst_parser", "seminar_site.exercise_views", "seminar_site.result_views"],
         "myst_enable_extensions": ["dollarmath"],
         "html_theme": "basic",
     }
@@ -99,3 +113,26 @@ def test_directive_folds_every_hint_and_shows_the_command(site, number):
     assert len(folds) == len(EXERCISES[number].hints)
     assert all(fold.name == "details" and not fold.has_attr("open") for fold in folds)
     assert f"$ {EXERCISES[number].command}" in soup.get_text()
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_directive_shows_every_clause_as_the_exercise_words_it(site, number):
+    html = (site / "sub" / "page.html").read_text(encoding="utf-8")
+    table = BeautifulSoup(html, "html.parser").select("table.clauses")[number - 1]
+    rows = [[cell.get_text().strip() for cell in row.select("td")] for row in table.select("tr")][
+        1:
+    ]
+    clauses = EXERCISES[number].clauses
+    assert [row[0] for row in rows] == [clause.id for clause in clauses]
+    shown = [row[1].replace("’", "'") for row in rows]
+    assert shown == [clause.plain for clause in clauses]
+    who = [row[2].rpartition(", ")[2] for row in rows]
+    marked = [clause.kind == "experiment" for clause in clauses]
+    assert who == ["a teacher" if by_hand else EXERCISES[number].slug for by_hand in marked]
+
+
+def test_reference_lists_the_room_of_every_exercise(tmp_path):
+    (tmp_path / "api").mkdir()
+    exercise_views._list_modules(SimpleNamespace(srcdir=tmp_path))
+    names = re.findall(r"^   (seminar\..*)$", (tmp_path / "api/_variants.rst").read_text(), re.M)
+    assert names == [f"seminar.variants.{exercise.slug}" for exercise in EXERCISES.values()]

@@ -13,6 +13,7 @@ import pytest
 from docutils import nodes
 from docutils.core import publish_doctree
 from docutils.parsers.rst.roles import register_local_role
+from sphinx.util.docutils import docutils_namespace
 from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
 import seminar
@@ -144,7 +145,15 @@ def test_text_reads_well_in_the_notebook(script):
     assert r"\begin{align" not in text.replace(r"\begin{aligned", "")
 
 
+@pytest.fixture
+def own_roles():
+    """Forget afterwards which roles a test told docutils of."""
+    with docutils_namespace():
+        yield
+
+
 @every_script
+@pytest.mark.usefixtures("own_roles")
 def test_text_is_valid_restructuredtext(script):
     # ``:doc:`` is Sphinx's and ``:eq:`` its reference to a formula; docutils knows the rest.
     for name in ("doc", "eq"):

@@ -100,7 +100,6 @@ PHRASES: dict[str, str] = {
     "the half from above": "symmetry about zero",
     "in exercise 4 give twice": "an option for each head",
     "twice the variance": "clause 1.b",
-    "twice that of the fourth's": "clause 1.b",
     "the doubled case": "clause 1.b",
     "miss the ratio by a percent or two": "the standard error of a sampled variance",
     "doubling the wrong thing": "the trap",

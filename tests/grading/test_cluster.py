@@ -50,10 +50,9 @@ def dask(*arguments, log):
             process.wait()
 
 
-@pytest.fixture(scope="module")
-def scheduler(tmp_path_factory):
-    """The address of a scheduler without a worker."""
-    folder = tmp_path_factory.mktemp("scheduler")
+@contextlib.contextmanager
+def scheduler(folder):
+    """Run a scheduler and give its address."""
     options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
     options += ["--scheduler-file", str(folder / "file.json")]
     with dask("scheduler", *options, log=folder / "log") as process:
@@ -93,11 +92,12 @@ def marks(submissions):
         return {row["student"]: row["marks"] for row in csv.DictReader(file)}
 
 
-def test_scheduler_without_a_worker_is_named(scheduler, submissions, monkeypatch):
+def test_scheduler_without_a_worker_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "_PATIENCE", 2)
     with (
+        scheduler(tmp_path) as address,
         pytest.raises(RuntimeError, match="has no worker; start one with dask worker tcp"),
-        cluster.connected(scheduler, sandbox=False),
+        cluster.connected(address, sandbox=False),
     ):
         pass
 
@@ -112,19 +112,20 @@ def test_scheduler_that_does_not_answer_is_named(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def workers(scheduler, tmp_path_factory):
-    """Two workers."""
+def workers(tmp_path_factory):
+    """The address of a scheduler with two workers."""
     folder = tmp_path_factory.mktemp("workers")
     with contextlib.ExitStack() as stack:
+        address = stack.enter_context(scheduler(folder))
         for name in ("one", "two"):
             options = ["--nthreads", "1", "--name", name, "--no-dashboard", "--host", "127.0.0.1"]
             options += ["--local-directory", str(folder / name)]
-            stack.enter_context(dask("worker", scheduler, *options, log=folder / f"{name}.log"))
+            stack.enter_context(dask("worker", address, *options, log=folder / f"{name}.log"))
         from distributed import Client
 
-        with Client(scheduler, set_as_default=False) as client:
+        with Client(address, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=60)
-        yield scheduler
+        yield address
 
 
 def test_two_workers_grade_a_class(workers, submissions, confined):

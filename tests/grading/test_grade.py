@@ -29,7 +29,7 @@ from seminar.grading.classroom import work
 from seminar.grading.classroom.grade import grade
 from seminar.grading.classroom.marks import Marks, load_marks
 from seminar.grading.classroom.reports import safe_cell
-from seminar.grading.classroom.results import Result, Store, write_whole
+from seminar.grading.classroom.results import Result, Store
 from seminar.grading.classroom.submissions import file_key, find, read
 
 
@@ -322,16 +322,6 @@ def test_second_run_on_the_same_report_waits_for_the_first(fake, folder, tmp_pat
         other.kill()
     grade(folder, tmp_path / "out", variants=(2, 3))
     assert not draft.exists()
-
-
-def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    write_whole(path, "old")
-    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        write_whole(path, "new")
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-    assert path.read_text() == "old"
 
 
 def test_without_sandbox_untrusted_files_are_refused(folder, tmp_path, monkeypatch):

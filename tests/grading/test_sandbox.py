@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -13,6 +15,23 @@ from seminar.grading.box.confine import denied
 from seminar.grading.box.sandbox import Sandbox, command
 from seminar.grading.limits import Limits
 
+READS_SOLUTIONS = """
+from pathlib import Path
+import seminar
+from seminar.exercises import EXERCISES
+
+def attempt(read):
+    try:
+        return read()
+    except OSError:
+        return ""
+
+rooms = Path(seminar.__file__).parent / "variants"
+there = [path for path in rooms.rglob("solution.*")]
+files = [path for path in there if attempt(path.read_bytes)]
+texts = [number for number in EXERCISES if attempt(EXERCISES[number].solution_file)]
+raise ValueError(f"{len(there) >= len(EXERCISES) == 6}, solutions {files + texts}")
+"""
 MEMORY_OF_SEVERAL = """
 import mmap, os, time
 for _ in range(3):
@@ -50,3 +69,20 @@ def test_memory_of_all_processes_together_is_limited(flag, confined):
         assert sandbox.run("observe", 3, 0, source).status == "memory"
         reply = sandbox.run("observe", 3, 0, b"from torch import nn\nbuild = nn.Identity")
         assert reply.status == "done"
+
+
+def test_no_file_reads_a_solution_in_the_sandbox(confined):
+    with Sandbox(Limits()) as sandbox:
+        reply = sandbox.run("observe", 3, 0, READS_SOLUTIONS.encode())
+    said = json.loads(reply.body[1:])["said"]
+    assert said == "ValueError: True, solutions []"
+
+
+def test_teacher_s_process_imports_no_server():
+    code = "import sys, seminar.grading.classroom.grade; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(ran.stdout.split())
+    assert "seminar.grading.box.sandbox" in loaded
+    unwanted = {"torch", "numpy", "seminar.grading.box.server", "seminar.grading.box.confine"}
+    assert not unwanted & loaded
+    assert not any(name.startswith("seminar.grading.crossing") for name in loaded)

@@ -230,8 +230,18 @@ def test_constants_of_the_same_shape_do_not_come_from_the_input(constant):
         (lambda s, x: F.dropout(F.max_pool2d(s.a(x), 1)), True),
         (lambda s, x: s.a(x) + F.dropout(s.a(x)) + 0 * F.max_pool2d(s.a(x), 1), False),
         (lambda s, x: torch.vmap(lambda h: F.max_pool2d(s.a(h), 1))(x), True),
+        (lambda s, x: (F.max_pool2d(s.a(x), 1) - 99).relu(), True),  # 0 here, not everywhere
     ],
-    ids=["times zero", "scaled", "detached", "in place", "random", "random, times zero", "vmap"],
+    ids=[
+        "times zero",
+        "scaled",
+        "detached",
+        "in place",
+        "random",
+        "random, times zero",
+        "vmap",
+        "behind a ReLU that is shut",
+    ],
 )
 def test_takes_part_if_a_change_changes_the_output(forward, takes_part):
     model = Written(forward, a=conv(3))

@@ -71,10 +71,12 @@ def test_conv_parameters_squares_a_single_kernel_size() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param((0, 3), r"size \(=0\) must be at least 1", id="size"),
-        pytest.param((8, 0), r"kernel_size \(=0\) must be at least 1", id="kernel"),
-        pytest.param((8, 3, 0), r"stride \(=0\) must be at least 1", id="stride"),
-        pytest.param((8, 3, 1, -1), r"padding \(=-1\) must be at least 0", id="padding"),
+        pytest.param((0, 3), r"size \(=0\) must be a whole number, at least 1", id="size"),
+        pytest.param((8, 0), r"kernel_size \(=0\) must be a whole number, at least 1", id="kernel"),
+        pytest.param((8, 3, 0), r"stride \(=0\) must be a whole number, at least 1", id="stride"),
+        pytest.param(
+            (8, 3, 1, -1), r"padding \(=-1\) must be a whole number, at least 0", id="padding"
+        ),
         pytest.param((3, 3, 1, 0, 2), "reaches over 5 of 3 positions; use a smaller", id="fit"),
     ],
 )
@@ -99,5 +101,5 @@ def test_conv_parameters_rejects_groups(channels: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("kernel", [0, (3, 0)], ids=str)
 def test_conv_parameters_rejects_kernel(kernel: int | tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=r"kernel_size \(=0\) must be at least 1"):
+    with pytest.raises(ValueError, match=r"kernel_size \(=0\) must be a whole number, at least 1"):
         conv_parameters(3, 4, kernel)

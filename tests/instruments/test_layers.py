@@ -314,7 +314,7 @@ def test_layer_table_rejects_lazy_weights() -> None:
 
 
 def test_layer_table_rejects_batch() -> None:
-    with pytest.raises(ValueError, match=r"batch \(=0\) must be at least 1"):
+    with pytest.raises(ValueError, match=r"batch \(=0\) must be a whole number, at least 1"):
         layer_table(sequential(), (3, 44, 44), batch=0)
 
 
@@ -344,7 +344,9 @@ def test_text_fits_a_terminal() -> None:
 def test_html_is_well_formed_and_accessible() -> None:
     model = nn.Sequential()
     model.add_module("<b>&", nn.Conv2d(3, 4, 3))
-    root = ElementTree.fromstring(layer_table(model, (3, 8, 8))._repr_html_())
+    both = ElementTree.fromstring(f"<div>{layer_table(model, (3, 8, 8))._repr_html_()}</div>")
+    assert [part.tag for part in both] == ["figure", "div"]
+    root = both[1]
     assert root.attrib["class"] == "layer-table"
     assert root.attrib["tabindex"] == "0"
     assert {cell.attrib["scope"] for cell in root.iter("th")} == {"col", "row"}

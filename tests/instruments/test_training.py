@@ -304,12 +304,11 @@ def not_a_number():
 SPLIT = tiny_split()
 MISFITS = {
     "epochs": ({"epochs": 0}, ValueError, r"epochs \(=0\) must be a whole number, at least 1"),
-    "epochs-float": ({"epochs": 1.5}, ValueError, r"epochs \(=1\.5\) must be a whole number"),
+    "epochs-float": ({"epochs": 1.5}, TypeError, r"epochs \(=1\.5\) must be a whole number"),
     "lr-zero": ({"lr": 0.0}, ValueError, r"lr \(=0\.0\) must be a positive, finite number"),
     "lr-nan": ({"lr": math.nan}, ValueError, r"lr \(=nan\) must be a positive, finite number"),
     "lr-infinite": ({"lr": math.inf}, ValueError, r"lr \(=inf\) must be a positive"),
     "batch": ({"batch_size": 0}, ValueError, r"batch_size \(=0\) must be a whole number"),
-    "seed": ({"seed": -1}, ValueError, r"seed \(=-1\) must be a whole number, at least 0"),
     "schedule": ({"schedule": "cosine"}, ValueError, r"schedule \(='cosine'\) must be one of"),
     "split": ({"split": (1, 2)}, TypeError, r"split must be an ImageSplit, got tuple; .*load_data"),
     "classes": (

@@ -130,7 +130,7 @@ def test_every_page_offers_script_notebook_and_archive_with_the_wheel(site, vari
         archive = next(file for file in files if file.suffix == ".zip")
         with zipfile.ZipFile(archive) as opened:
             names = sorted(opened.namelist())
-        wheel = next((site / "_downloads" / "wheel").glob("*.whl")).name
+        wheel = next((site / "_downloads" / "wheel").glob("cnn_seminar-*.whl")).name
         assert names == sorted([f"{stem}.ipynb", f"{stem}.py", wheel])
 
 

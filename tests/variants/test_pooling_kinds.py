@@ -535,7 +535,6 @@ def test_gradient_share_agrees_with_backward(kernel_size, relu):
 
 BAD = {
     "no position": (lambda: predict_max(0), r"count \(=0\) must be a whole number"),
-    "half a position": (lambda: predict_average(2.5), r"count \(=2\.5\)"),
     "infinite outlier": (lambda: predict_max_against(math.inf, 3), "must be finite"),
     "no neighbour": (lambda: predict_max_against(1.0, 0), r"count \(=0\)"),
     "unknown kind": (lambda: predict_shift_change(2, kind="min"), r"kind \(='min'\)"),

@@ -695,7 +695,7 @@ def test_mean_square_of_largest_equals_draws(count):
     ("call", "message"),
     [
         (lambda: predict_border_profile(0), r"size \(=0\) must be a whole number, at least 1"),
-        (lambda: predict_border_profile(9, layers=1.5), r"layers \(=1.5\) must be a whole number"),
+        (lambda: predict_border_profile(9, layers=0), r"layers \(=0\) must be a whole number"),
         (lambda: predict_map_factor(9, bias_share=1.1), r"bias_share \(=1.1\) must lie between"),
         (lambda: predict_map_factor(9, bias_share=0.1, layers=2), r"one layer, got layers=2"),
         (lambda: predict_bias_share(0.0), r"input_variance \(=0.0\) must be positive"),
@@ -705,7 +705,7 @@ def test_mean_square_of_largest_equals_draws(count):
         (lambda: predict_padding_change(torch.zeros(9, 9), bias=False), "got none; add the bias"),
         (lambda: predict_mean_map(torch.ones(9, 9), []), "layers must hold a convolution"),
         (lambda: count_paths(2, [(3, 1, 0)]), r"kernel_size \(=3\).*must fit"),
-        (lambda: count_paths(5, [(3, 1, -1)]), r"padding \(=-1\) must be at least 0"),
+        (lambda: count_paths(5, [(3, 1, -1)]), r"padding \(=-1\) must be a whole number"),
         (lambda: count_paths(0, []), r"size \(=0\) must be a whole number"),
         (lambda: mean_square_of_largest(0), r"count \(=0\) must be a whole number"),
     ],

@@ -1,4 +1,4 @@
-"""Confine a forked process on Linux: namespaces of its own, limits, no rights.
+"""Confine a forked process on Linux: namespaces of its own, limits, no rights, fewer calls.
 
 The system calls have no Python function before 3.12, or none at all, hence ctypes.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from seminar.grading.limits import Limits
 
-__all__ = ["Program", "confine", "denied", "drop_root", "new_namespaces", "program", "protect"]
+__all__ = ["confine", "denied", "drop_root", "new_namespaces", "protect"]
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _CALLS = {  # name: its number on x86_64 and on aarch64
@@ -45,36 +45,7 @@ _CALLS = {  # name: its number on x86_64 and on aarch64
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM
 _OTHER_TABLE = 0x40000000  # bit of the second table of calls that x86_64 has
-
-
-class Program(ctypes.Structure):
-    """What ``prctl`` takes: the number of instructions, and where they are."""
-
-    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_void_p))
-
-
-def denied(machine: str) -> dict[str, int]:
-    """Return the numbers of the calls by name; none for a processor that is not known here."""
-    column = list(_ARCHITECTURES).index(machine) if machine in _ARCHITECTURES else None
-    return {} if column is None else {name: both[column] for name, both in _CALLS.items()}
-
-
-def program() -> tuple[Program, ctypes.Array[ctypes.c_char]] | None:
-    """Return the filter and the memory that holds it, or None on an unknown processor."""
-    machine = platform.machine()
-    numbers = denied(machine)
-    if not numbers:
-        return None
-    lines = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, _ARCHITECTURES[machine]), (_RETURN, 0, 0, _KILL)]
-    lines += [(_LOAD, 0, 0, 0), (_AT_LEAST, 0, 1, _OTHER_TABLE), (_RETURN, 0, 0, _REFUSE)]
-    for number in numbers.values():
-        lines += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _REFUSE)]
-    lines.append((_RETURN, 0, 0, _ALLOW))
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
-    return Program(len(lines), ctypes.addressof(code)), code
-
-
-NOBODY = 65534
+_NOBODY = 65534
 _NEW_MOUNTS, _NEW_IPC, _NEW_USER, _NEW_PIDS = 0x00020000, 0x08000000, 0x10000000, 0x20000000
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
@@ -102,8 +73,8 @@ def drop_root() -> None:
     """Become an unprivileged user, whom the limit of processes binds, if this is root."""
     if os.getuid() == 0:
         os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
 
 
 def new_namespaces() -> None:
@@ -170,13 +141,6 @@ def _drop_rights() -> None:
     _check(libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
 
 
-def _filter_calls() -> None:
-    filtered = program()
-    if filtered is not None:
-        pointer = ctypes.byref(filtered[0])
-        _check(_libc().prctl(_SET_FILTER, _BY_PROGRAM, pointer, 0, 0), "seccomp")
-
-
 def _set_limits(limits: Limits, space: int) -> None:
     for what, most in (
         (resource.RLIMIT_AS, space + limits.memory),
@@ -191,3 +155,37 @@ def _set_limits(limits: Limits, space: int) -> None:
         hard = resource.getrlimit(what)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(what, (most, most))
+
+
+def _filter_calls() -> None:
+    filtered = _program()
+    if filtered is not None:
+        pointer = ctypes.byref(filtered[0])
+        _check(_libc().prctl(_SET_FILTER, _BY_PROGRAM, pointer, 0, 0), "seccomp")
+
+
+def _program() -> tuple[_Program, ctypes.Array[ctypes.c_char]] | None:
+    """Return the filter and the memory that holds it, or None on an unknown processor."""
+    machine = platform.machine()
+    numbers = denied(machine)
+    if not numbers:
+        return None
+    lines = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, _ARCHITECTURES[machine]), (_RETURN, 0, 0, _KILL)]
+    lines += [(_LOAD, 0, 0, 0), (_AT_LEAST, 0, 1, _OTHER_TABLE), (_RETURN, 0, 0, _REFUSE)]
+    for number in numbers.values():
+        lines += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _REFUSE)]
+    lines.append((_RETURN, 0, 0, _ALLOW))
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
+    return _Program(len(lines), ctypes.addressof(code)), code
+
+
+def denied(machine: str) -> dict[str, int]:
+    """Return the numbers of the calls by name; none for a processor that is not known here."""
+    column = list(_ARCHITECTURES).index(machine) if machine in _ARCHITECTURES else None
+    return {} if column is None else {name: both[column] for name, both in _CALLS.items()}
+
+
+class _Program(ctypes.Structure):
+    """What ``prctl`` takes: the number of instructions, and where they are."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_void_p))

@@ -5,12 +5,27 @@ from __future__ import annotations
 import json
 import os
 import struct
+from dataclasses import asdict
 from typing import Any
 
-__all__ = ["pack_frame", "read_exactly", "read_header", "unpack_frame", "write_frame"]
+from seminar.grading.limits import Limits
+
+__all__ = ["pack_frame", "read_exactly", "read_header", "request", "unpack_frame", "write_frame"]
 
 LONGEST_HEADER = 4096
 _LENGTH = struct.Struct(">I")
+
+
+def request(task: str, number: int, seed: int, limits: Limits) -> dict[str, Any]:
+    """Return the header of a request.
+
+    Args:
+        task: ``"observe"`` a student's file or ``"judge"`` a packet.
+        number: Number of the variant.
+        seed: Seed of the check.
+        limits: What is allowed.
+    """
+    return {"task": task, "number": number, "seed": seed, "limits": asdict(limits)}
 
 
 def read_exactly(fd: int, size: int) -> bytes:

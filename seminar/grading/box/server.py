@@ -18,7 +18,6 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -211,11 +210,6 @@ def main() -> None:
         _once(source, sink)
     else:
         _serve(source, sink)
-
-
-def request(task: str, number: int, seed: int, limits: Limits) -> dict[str, Any]:
-    """Return the header of a request."""
-    return {"task": task, "number": number, "seed": seed, "limits": asdict(limits)}
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from seminar._files import digest
 from seminar.exercises import EXERCISES
 from seminar.grading.box.sandbox import why_unavailable
 from seminar.grading.classroom.cluster import connected
@@ -15,7 +16,7 @@ from seminar.grading.classroom.marks import Marks, clauses
 from seminar.grading.classroom.reports import read_own_marks, write_reports
 from seminar.grading.classroom.results import Result, Store, alone
 from seminar.grading.classroom.submissions import Submission, find, read
-from seminar.grading.classroom.work import Rules, close_runners, digest, opened, run_in_worker
+from seminar.grading.classroom.work import Rules, close_runners, opened, run_in_worker
 from seminar.grading.limits import Limits
 
 __all__ = ["grade"]

@@ -1,4 +1,4 @@
-"""All reports of a class, from the results alone."""
+"""All reports of a class, from the results alone: table, page, Gradescope's files, JUnit's."""
 
 from __future__ import annotations
 
@@ -9,18 +9,35 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from seminar._files import Case, junit, write_whole
+from seminar._report import VERDICTS
+from seminar._text import printable, render, told
 from seminar.exercises import EXERCISES
 from seminar.grading.classroom.marks import Marks, clauses, experiment, judged
-from seminar.grading.classroom.results import Result, write_whole
+from seminar.grading.classroom.results import Result
 from seminar.grading.classroom.submissions import file_key
-from seminar.student.errors import printable
 
 __all__ = ["page", "read_own_marks", "write_reports"]
 
 Results = Mapping[str, Mapping[int, Result]]
 _FORMULA = re.compile(r"(^|[;\t\r\n])([\s\"]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+_MARKS = {"holds": "\N{CHECK MARK}", "fails": "\N{BALLOT X}", "undecided": "?", "": "\N{EN DASH}"}
+_JUNIT: dict[str, Literal["failed", "skipped"]] = {"fails": "failed", "undecided": "skipped"}
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 1rem/1.5 system-ui, sans-serif; }
+body { margin: 1.5rem auto; max-width: 75rem; padding: 0 1rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { border: 1px solid #8888; padding: .25rem .5rem; text-align: left; vertical-align: top; }
+.holds { background: #0072b233; } .fails { background: #d55e0040; }
+.undecided { background: #8883; }
+details { margin: .5rem 0; } summary { cursor: pointer; } code { overflow-wrap: anywhere; }
+"""
+#: Nothing is loaded from anywhere, and nothing in a student's name or message can run.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def write_reports(out: Path, results: Results, numbers: Sequence[int], marks: Marks) -> None:
@@ -38,7 +55,7 @@ def write_reports(out: Path, results: Results, numbers: Sequence[int], marks: Ma
     for student, one in results.items():
         data = json.dumps(gradescope(one, numbers, marks), indent=1)
         write_whole(out / "gradescope" / file_key(student) / "results.json", data)
-    write_whole(out / "junit.xml", junit(results, numbers))
+    write_whole(out / "junit.xml", junit("seminar grade", _junit_suites(results, numbers)))
 
 
 def read_own_marks(path: Path) -> dict[str, dict[str, str]]:
@@ -146,30 +163,21 @@ def _gradescope_test(clause: str, result: Result, marks: Marks) -> dict[str, Any
     }
 
 
-def junit(results: Results, numbers: Sequence[int]) -> str:
-    """Return the results as JUnit XML: a suite per student, a case per clause."""
-    from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
-
-    document = JUnitXml("seminar grade")
+def _junit_suites(results: Results, numbers: Sequence[int]) -> Iterator[tuple[str, list[Case]]]:
+    """Yield a suite per student, with a case per clause."""
     for student, one in results.items():
-        suite = TestSuite(_xml(student))
-        for number in numbers:
-            for clause in judged(number) if number in one else ():
-                result = one[number]
-                verdict = result.verdict(clause)
-                case = TestCase(f"clause {clause}", classname=_xml(student))
-                said = _xml(result.said or _hints(result, clause))
-                if verdict == "fails":
-                    case.result = [Failure(said)]
-                elif verdict == "undecided":
-                    case.result = [Skipped(said)]
-                elif not verdict:
-                    case.result = [Error(said)]
-                suite.add_testcase(case)
-        document.add_testsuite(suite)
-    document.update_statistics()  # type: ignore[no-untyped-call]
-    text: bytes = document.tostring()  # type: ignore[no-untyped-call]
-    return text.decode()
+        judged_here = [(n, clause) for n in numbers if n in one for clause in judged(n)]
+        cases = [_junit_case(student, clause, one[n]) for n, clause in judged_here]
+        yield printable(student), cases
+
+
+def _junit_case(student: str, clause: str, result: Result) -> Case:
+    verdict = result.verdict(clause)
+    name, owner = f"clause {clause}", printable(student)
+    if verdict == "holds":
+        return Case(name, owner)
+    said = printable(result.said or _hints(result, clause))
+    return Case(name, owner, _JUNIT.get(verdict, "error"), said)
 
 
 def _hints(result: Result, clause: str) -> str:
@@ -177,27 +185,7 @@ def _hints(result: Result, clause: str) -> str:
     return "; ".join(f["remedy"] or f["reason"] or f["measured"] for f in found if f["required"])
 
 
-def _xml(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-_MARKS = {"holds": "\N{CHECK MARK}", "fails": "\N{BALLOT X}", "undecided": "?", "": "\N{EN DASH}"}
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 1rem/1.5 system-ui, sans-serif; }
-body { margin: 1.5rem auto; max-width: 75rem; padding: 0 1rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { border: 1px solid #8888; padding: .25rem .5rem; text-align: left; vertical-align: top; }
-.holds { background: #0072b233; } .fails { background: #d55e0040; }
-.undecided { background: #8883; }
-details { margin: .5rem 0; } summary { cursor: pointer; } code { overflow-wrap: anywhere; }
-"""
-#: Nothing is loaded from anywhere, and nothing in a student's name or message can run.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-
-
-def page(results: Mapping[str, Mapping[int, Result]], numbers: Sequence[int], marks: Marks) -> str:
+def page(results: Results, numbers: Sequence[int], marks: Marks) -> str:
     """Return the page: a table of the class, then every student's findings.
 
     Args:
@@ -235,15 +223,15 @@ def _row(student: str, results: Mapping[int, Result], numbers: Sequence[int], ma
         for clause in judged(number):
             verdict = "" if result is None else result.verdict(clause)
             total += 0.0 if result is None else marks.given(clause, result) or 0.0
-            word = verdict or "not judged"
+            word = _word(verdict)
             cells.append(f'<td class="{verdict}" title="{word}">{_MARKS[verdict]}</td>')
         cells.append(f'<td title="{experiment(number)}: the teacher marks it"></td>')
-    name = f'<th scope="row"><a href="#{file_key(student)}">{_text(student)}</a></th>'
+    name = f'<th scope="row"><a href="#{file_key(student)}">{_shown(student)}</a></th>'
     return f"<tr>{name}{''.join(cells)}<td>{total:g}</td></tr>"
 
 
 def _sections(student: str, results: Mapping[int, Result], numbers: Sequence[int]) -> Iterator[str]:
-    yield f'<h2 id="{file_key(student)}">{_text(student)}</h2>'
+    yield f'<h2 id="{file_key(student)}">{_shown(student)}</h2>'
     for number in numbers:
         if number not in results:
             continue
@@ -252,10 +240,10 @@ def _sections(student: str, results: Mapping[int, Result], numbers: Sequence[int
         if result.status == "missing":
             yield f"<p>{title}: no file.</p>"
             continue
-        verdicts = ", ".join(f"{c} {result.verdict(c) or 'not judged'}" for c in judged(number))
+        verdicts = ", ".join(f"{c} {_word(result.verdict(c))}" for c in judged(number))
         yield f"<details><summary>{title}: {verdicts}</summary>"
         if result.said:
-            yield f"<p>{_text(result.said)}</p>"
+            yield f"<p>{_shown(result.said)}</p>"
         yield from (_place(place) for place in result.places)
         if result.findings:
             yield _findings(result)
@@ -264,7 +252,7 @@ def _sections(student: str, results: Mapping[int, Result], numbers: Sequence[int
 
 def _place(place: Mapping[str, object]) -> str:
     where = f"{place['file']}, line {place['line']}: "
-    return f"<p>{_text(where)}<code>{_text(str(place['code']))}</code></p>"
+    return f"<p>{_shown(where)}<code>{_shown(str(place['code']))}</code></p>"
 
 
 def _findings(result: Result) -> str:
@@ -272,10 +260,10 @@ def _findings(result: Result) -> str:
     for finding in result.findings:
         required = finding["required"]
         verdict = {True: "holds", False: "fails", None: "undecided"}[finding["holds"]]
-        shown = verdict if required else "advice"
+        shown = _word(verdict if required else "advice")
         hint = finding["remedy"] or finding["reason"]
         cells = (finding["clause"], shown, finding["text"], finding["measured"], hint)
-        row = "".join(f"<td>{_text(str(cell))}</td>" for cell in cells)
+        row = "".join(f"<td>{_shown(str(cell))}</td>" for cell in cells)
         rows.append(f'<tr class="{verdict if required else ""}">{row}</tr>')
     heads = "".join(
         f'<th scope="col">{head}</th>'
@@ -287,5 +275,9 @@ def _findings(result: Result) -> str:
     )
 
 
-def _text(text: str) -> str:
+def _word(verdict: str) -> str:
+    return render(VERDICTS[verdict]) if verdict else told("not judged")
+
+
+def _shown(text: str) -> str:
     return html.escape(printable(text))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seminar._files import DRAFT, write_whole
 from seminar.grading.classroom.submissions import file_key
 
-__all__ = ["Result", "Store", "alone", "write_whole"]
+__all__ = ["Result", "Store", "alone"]
 
 SCHEMA = 1
 
@@ -132,7 +131,7 @@ def alone(folder: Path) -> Iterator[None]:
         except OSError:  # a file system without locks
             yield
             return
-        for draft in folder.rglob(".draft-*"):  # of a run that was killed
+        for draft in folder.rglob(f"{DRAFT}*"):  # of a run that was killed
             draft.unlink(missing_ok=True)
         yield
 
@@ -144,20 +143,3 @@ def _result(data: Mapping[str, Any]) -> Result:
     known["findings"] = tuple(known["findings"])
     known["places"] = tuple(known["places"])
     return Result(**known)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that no reader, and no crash, ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    number, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-")
-    try:
-        with os.fdopen(number, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).chmod(0o644)
-        Path(draft).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(draft).unlink()
-        raise

@@ -6,13 +6,15 @@ Two layouts, which may be mixed: a folder per student with ``variant_N.py`` in i
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from seminar._files import digest
+from seminar._text import count
 
 __all__ = ["Submission", "file_key", "find", "read"]
 
@@ -100,12 +102,14 @@ def read(path: Path, most: int) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is no ordinary file")
         if status.st_size > most:
-            raise ValueError(f"it has {status.st_size:,} bytes; at most {most:,} are read")
+            raise ValueError(
+                f"it has {count(status.st_size)} bytes; at most {count(most)} are read"
+            )
         return file.read(most)
 
 
 def file_key(student: str) -> str:
     """Return a name for the student's files that every system takes, different for everyone."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", student)[:40].strip("-")
-    digest = hashlib.sha256(student.encode(errors="surrogateescape")).hexdigest()[:8]
-    return f"{plain}-{digest}" if plain else digest
+    ending = digest(student.encode(errors="surrogateescape"))[:8]
+    return f"{plain}-{ending}" if plain else ending

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import atexit
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import seminar
-from seminar.grading.box.sandbox import Plain, Reply, Sandbox
+from seminar._files import digest
+from seminar._text import printable
+from seminar.grading.box.sandbox import Plain, Reply, Runner, Sandbox
 from seminar.grading.classroom.results import Result
 from seminar.grading.classroom.submissions import read
 from seminar.grading.limits import Limits
-from seminar.student.errors import printable
 
 __all__ = ["Rules", "close_runners", "grade_file", "opened", "run_in_worker"]
 
 _LONGEST = 600  # characters of a message
 _MOST_SAID = 2**16  # bytes of an answer that is no packet
 _KINDS = {"student": "not run", "operation": "undecided", "limit": "refused"}
-
-
-class Runner(Protocol):
-    """What runs a request: a :class:`Sandbox` or a :class:`Plain`."""
-
-    def run(self, task: str, number: int, seed: int, body: bytes) -> Reply:
-        """Send a request and wait for what becomes of it."""
-        ...
-
-    def close(self) -> None:
-        """End what was started."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -101,11 +89,6 @@ def grade_file(runner: Runner, rules: Rules, number: int, source: bytes) -> Resu
     except (OSError, RuntimeError) as error:
         return Result("failed", _line(str(error)), **known)
     return _judged(verdict, known | {"cpu": reply.cpu + verdict.cpu})
-
-
-def digest(source: bytes) -> str:
-    """Return what tells one version of a file from another."""
-    return hashlib.sha256(source).hexdigest()
 
 
 def _without_answer(reply: Reply, known: dict[str, Any]) -> Result:

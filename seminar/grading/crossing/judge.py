@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from seminar._text import ascii_text
 from seminar.conditions import accepted_input_shape, check
 from seminar.grading.crossing.packet import unpack
 from seminar.grading.crossing.rebuild import rebuild
@@ -42,9 +41,9 @@ def judge(packet: bytes, number: int, seed: int, limits: Limits) -> dict[str, An
         report = check(variant, model, input_shape=shape, seed=seed)
     except RefusalError as error:
         status = "undecided" if error.kind == "operation" else "refused"
-        return {"status": status, "message": ascii_text(error.message)}
+        return {"status": status, "message": error.message}
     except (ValueError, TypeError) as error:
-        return {"status": "not run", "message": ascii_text(str(error))}
+        return {"status": "not run", "message": str(error)}
     except Exception as error:  # what a clause does with a network that nobody thought of
         said = f"the check fails on this network ({type(error).__name__})"
         return {"status": "undecided", "message": said}

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from seminar._text import count
 from seminar.grading.crossing.literals import Where, decode
 from seminar.grading.limits import Limits, RefusalError
 
@@ -80,6 +81,12 @@ class Network:
     evaluation: Program
     as_built: Program
 
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """The one or two that differ."""
+        same = self.evaluation is self.as_built
+        return (self.evaluation,) if same else (self.evaluation, self.as_built)
+
 
 @dataclass(frozen=True)
 class Handover:
@@ -110,11 +117,11 @@ def unpack(packet: bytes, limits: Limits) -> Handover:
         RefusalError: If any part of it is not as :func:`pack` makes it, or too large.
     """
     if len(packet) < _LENGTH.size or len(packet) > limits.handover:
-        raise RefusalError("malformed", f"{len(packet):,} bytes are too few or too many")
+        raise RefusalError("malformed", f"{count(len(packet))} bytes are too few or too many")
     (length,) = _LENGTH.unpack_from(packet)
     if length > limits.graph or length > len(packet) - _LENGTH.size:
         raise RefusalError(
-            "limit", f"the graph has {length:,} bytes; at most {limits.graph:,} may come"
+            "limit", f"the graph has {count(length)} bytes; at most {count(limits.graph)} may come"
         )
     start = _LENGTH.size + length
     graph = _fields(_json(packet[_LENGTH.size : start]), "format", "input_shape", "networks")
@@ -160,7 +167,9 @@ def _tensors(data: bytes, limits: Limits) -> dict[str, Tensor]:
     total = sum(tensor.numel() for tensor in tensors.values())
     if total > limits.parameters:
         raise RefusalError(
-            "limit", f"the network has {total:,} weights; at most {limits.parameters:,} are judged"
+            "limit",
+            f"the network has {count(total)} weights; at most {count(limits.parameters)} "
+            "are judged",
         )
     for tensor in tensors.values():
         if str(tensor.dtype).removeprefix("torch.") not in _DTYPES:
@@ -201,7 +210,7 @@ def _stored(flags: Any, key: str, tensors: dict[str, Tensor]) -> Stored:
 def _program(data: Any, limits: Limits) -> Program:
     fields = _fields(data, "steps", "output")
     if isinstance(fields["steps"], list) and len(fields["steps"]) > limits.steps:
-        raise RefusalError("limit", f"it has more than {limits.steps:,} operations")
+        raise RefusalError("limit", f"it has more than {count(limits.steps)} operations")
     output = decode(fields["output"])
     if not isinstance(output, Where):
         raise RefusalError("malformed", "the output is no tensor")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from seminar._text import count
 from seminar.grading.crossing.allowed import functions
 from seminar.grading.crossing.literals import Device, Where
 from seminar.grading.crossing.packet import Network, Program, Step, Stored
@@ -154,7 +155,7 @@ def _made(stored: Stored, device: str) -> Tensor:
 
 
 def _check_names(network: Network) -> None:
-    for program in {id(p): p for p in (network.evaluation, network.as_built)}.values():
+    for program in network.programs:
         known = 1
         for step in program.steps:
             if step.function not in functions():
@@ -199,7 +200,7 @@ def dry_run(network: Network, x_shape: tuple[int, ...], program: Program, limits
     x = like_weights(twin, torch.empty(x_shape, device="meta"))
     total = 0
     if x.numel() > limits.activations:
-        said = f"its input holds more than {limits.activations:,} numbers in one run"
+        said = f"its input holds more than {count(limits.activations)} numbers in one run"
         raise RefusalError("limit", said)
     counter = FlopCounterMode(display=False)
     current = "its first operation"
@@ -211,13 +212,13 @@ def dry_run(network: Network, x_shape: tuple[int, ...], program: Program, limits
         if total > limits.activations:
             raise RefusalError(
                 "limit",
-                f"its results hold more than {limits.activations:,} numbers in one run (reached at "
-                f"{step.place or step.function})",
+                f"its results hold more than {count(limits.activations)} numbers in one run "
+                f"(reached at {step.place or step.function})",
             )
         if counter.get_total_flops() // 2 > limits.macs:
             raise RefusalError(
                 "limit",
-                f"one run takes more than {limits.macs:,} multiplications (reached at "
+                f"one run takes more than {count(limits.macs)} multiplications (reached at "
                 f"{step.place or step.function})",
             )
 
@@ -250,6 +251,6 @@ def rebuild(
     """
     _check_names(network)
     if not measured:
-        for program in {id(p): p for p in (network.evaluation, network.as_built)}.values():
+        for program in network.programs:
             dry_run(network, x_shape, program, limits)
     return Rebuilt(network)

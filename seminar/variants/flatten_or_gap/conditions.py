@@ -11,13 +11,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from seminar._text import joined, plural, said
 from seminar.conditions import Condition, Outcome, Subject
 from seminar.exercises import Exercise
 from seminar.graph import Graph, Node
 from seminar.graph.routes import AVERAGES, bottlenecks, is_flat, is_global_average
 from seminar.graph.values import same_values
 
-HEADS = Exercise.of(__name__).heads
+EXERCISE = Exercise.of(__name__)
+HEADS = EXERCISE.heads
 MAP_SHAPE = (128, 8, 8)
 CONVOLUTIONS = 3
 SPLITS = ("chunk", "split", "tensor_split", "unbind")  # a node of theirs shows one part only
@@ -56,59 +58,90 @@ def _judge_map(subject: Subject, *, head: str) -> Outcome:
     shape = last_map.output_shape
     return Outcome(
         holds=found == CONVOLUTIONS and shape == (subject.batch_size, *MAP_SHAPE),
-        measured=f"{found} convolution{'s' if found > 1 else ''} "
-        f"({', '.join(node.where for node in graph.convolutions)}), then {shape}",
+        measured=plural(
+            found,
+            "{n} convolution ({names}), then {shape}",
+            "{n} convolutions ({names}), then {shape}",
+            names=joined(node.where for node in graph.convolutions),
+            shape=shape,
+        ),
         remedy=_map_remedy(found, third, last_map, subject.batch_size),
     )
 
 
 def _map_remedy(found: int, third: Node, last_map: Node, batch_size: int) -> str:
     if found != CONVOLUTIONS:
-        much = abs(found - CONVOLUTIONS)
-        change = f"add {much} behind it" if found < CONVOLUTIONS else f"remove the {much} behind it"
-        return f"{third.where}: the exercise wants {CONVOLUTIONS} convolutions, {change}"
+        return said(
+            "{layer}: the exercise wants {wanted} convolutions, add {much} behind it"
+            if found < CONVOLUTIONS
+            else "{layer}: the exercise wants {wanted} convolutions, remove the {much} behind it",
+            layer=third.where,
+            wanted=CONVOLUTIONS,
+            much=abs(found - CONVOLUTIONS),
+        )
     batch, channels, *sizes = last_map.output_shape
-    size = "x".join(map(str, sizes))
     if batch != batch_size:
-        return f"{last_map.where}: {batch_size} images came out as {batch}; keep the batch size"
+        return said(
+            "{layer}: {given} images came out as {batch}; keep the batch size",
+            layer=last_map.where,
+            given=batch_size,
+            batch=batch,
+        )
     if channels != MAP_SHAPE[0]:
-        return f"{third.where}: out_channels={MAP_SHAPE[0]}; the map has {channels} channels"
-    return (
-        f"{last_map.where}: the map is {size} instead of 8x8; change a stride, a padding or a "
-        "pooling up to here"
+        return said(
+            "{layer}: out_channels={wanted}; the map has {channels} channels",
+            layer=third.where,
+            wanted=MAP_SHAPE[0],
+            channels=channels,
+        )
+    return said(
+        "{layer}: the map is {size} instead of 8x8; change a stride, a padding or a pooling up to "
+        "here",
+        layer=last_map.where,
+        size="x".join(map(str, sizes)),
     )
 
 
 def _judge_head(subject: Subject, *, head: str) -> Outcome:
     graph = subject.graphs[head]
     linears = graph.of_kind("linear")
-    names = ", ".join(node.where for node in linears)
-    if len(linears) != 1:
-        what = names or "none"
+    if not linears:
+        remedy = "{layer}: end the network with one nn.Linear layer"
+        remedy = said(remedy, layer=graph.path[-1].where)
+        return Outcome(False, said("no Linear layer on the path"), remedy)
+    if len(linears) > 1:
+        names = joined(node.where for node in linears)
+        remedy = "{layer}: join the {many} Linear layers into one"
         return Outcome(
             False,
-            f"{len(linears)} Linear layers on the path: {what}",
-            remedy=f"{linears[0].where}: join the {len(linears)} Linear layers into one"
-            if linears
-            else f"{graph.path[-1].where}: end the network with one nn.Linear layer",
+            said("{many} Linear layers on the path: {names}", many=len(linears), names=names),
+            said(remedy, layer=linears[0].where, many=len(linears)),
         )
     (linear,) = linears
+    name = linear.where
     if not linear.inputs:
-        return Outcome(False, f"{names} reads a constant", remedy=f"{names}: feed it the map")
+        constant = said("{layer} reads a constant", layer=name)
+        return Outcome(False, constant, said("{layer}: feed it the map", layer=name))
     source = graph.nodes[linear.inputs[0]]
     if linear.weight is not None and linear.weight.numel() != _per_image(source) * _per_image(
         linear
     ):
         return Outcome(
             False,
-            f"{names} reads only the last dimension of {tuple(source.output_shape)}",
-            remedy=f"{names}: make its input a vector per image, with flatten(1) before it",
+            said(
+                "{layer} reads only the last dimension of {shape}",
+                layer=name,
+                shape=tuple(source.output_shape),
+            ),
+            said(
+                "{layer}: make its input a vector per image, with flatten(1) before it", layer=name
+            ),
         )
     outcome = _READERS[head](graph, _map(graph), linear)
-    return replace(outcome, measured=outcome.measured + _differences(subject, head))
+    return replace(outcome, measured=_with_differences(outcome.measured, subject, head))
 
 
-def _differences(subject: Subject, head: str) -> str:
+def _with_differences(measured: str, subject: Subject, head: str) -> str:
     """Name what the two networks do not share, since the exercise compares their heads."""
     (other,) = (name for name in subject.graphs if name != head)
     here, there = (subject.graphs[name] for name in (head, other))
@@ -120,11 +153,17 @@ def _differences(subject: Subject, head: str) -> str:
     found = []
     if trunks[0] != trunks[1]:
         channels = ["-".join(str(width) for width, _ in trunk) for trunk in trunks]
-        kernels = "" if channels[0] != channels[1] else " with other kernels"
-        found.append(f"convolutions to {channels[0]} against {channels[1]} channels{kernels}")
+        wider = "convolutions to {here} against {there} channels"
+        kernels = "convolutions to {here} against {there} channels with other kernels"
+        template = wider if channels[0] != channels[1] else kernels
+        found.append(said(template, here=channels[0], there=channels[1]))
     if outputs[0] != outputs[1]:
-        found.append(f"{outputs[0]} against {outputs[1]} numbers per image")
-    return f"; unlike the {other} network: {', '.join(found)}" if found else ""
+        numbers = "{here} against {there} numbers per image"
+        found.append(said(numbers, here=outputs[0], there=outputs[1]))
+    if not found:
+        return measured
+    unlike = "{measured}; unlike the {other} network: {differences}"
+    return said(unlike, measured=measured, other=other, differences=joined(found))
 
 
 def _reads_everything(graph: Graph, last_map: Node, linear: Node) -> Outcome:
@@ -134,18 +173,36 @@ def _reads_everything(graph: Graph, last_map: Node, linear: Node) -> Outcome:
     values = _per_image(last_map)
     given = math.prod(source.output_shape[1:])
     changing = _changing(graph, between)
-    note = _named(between)
     sizes = tuple(last_map.output_shape[1:])
     if between and given == values and (not changing or same_values(source.value, last_map.value)):
-        return Outcome(True, f"{linear.where} reads all {values} values of the {sizes} map{note}")
+        reads = said(
+            "{layer} reads all {values} values of the {sizes} map",
+            layer=linear.where,
+            values=values,
+            sizes=sizes,
+        )
+        return Outcome(True, _through(reads, between))
     smaller = next((node for node in between if _shrinks(node, last_map)), None)
     wrong = smaller or changing or source
+    reads = said(
+        "{layer} reads {given} values per image, the {sizes} map has {values}",
+        layer=linear.where,
+        given=given,
+        sizes=sizes,
+        values=values,
+    )
+    if changing and given == values:
+        function = changing.function
+        reads = said("{reads}, changed by {function}", reads=reads, function=function)
     return Outcome(
         False,
-        f"{linear.where} reads {given} values per image, the {sizes} map has {values}"
-        + (f", changed by {changing.function}" if changing and given == values else ""),
-        remedy=f"{wrong.where}: put nn.Flatten() here, and nothing that pools or adds values, "
-        f"so that {linear.where} reads the map itself",
+        reads,
+        remedy=said(
+            "{layer}: put nn.Flatten() here, and nothing that pools or adds values, so that "
+            "{linear} reads the map itself",
+            layer=wrong.where,
+            linear=linear.where,
+        ),
     )
 
 
@@ -158,29 +215,53 @@ def _reads_averages(graph: Graph, last_map: Node, linear: Node) -> Outcome:
     behind = () if average is None else _between(graph, average, source)
     changing = _changing(graph, behind)
     if average is not None and _per_image(source) == channels and changing is None:
-        return Outcome(
-            True,
-            f"{linear.where} reads {channels} averages over {positions} positions each "
-            f"({average.where}){_named(behind)}",
+        found = said(
+            "{layer} reads {channels} averages over {positions} positions each ({average})",
+            layer=linear.where,
+            channels=channels,
+            positions=positions,
+            average=average.where,
         )
-    reads = f"{linear.where} reads {math.prod(source.output_shape[1:])} values per image"
+        return Outcome(True, _through(found, behind))
+    given = math.prod(source.output_shape[1:])
+    reads = said("{layer} reads {given} values per image", layer=linear.where, given=given)
     if average is not None:
         wrong = changing or source
         return Outcome(
             False,
-            f"{reads}, the {channels} averages changed by {wrong.function}",
-            remedy=f"{wrong.where}: remove {wrong.function}, so that {linear.where} reads the "
-            f"averages of {average.where} themselves",
+            said(
+                "{reads}, the {channels} averages changed by {function}",
+                reads=reads,
+                channels=channels,
+                function=wrong.function,
+            ),
+            said(
+                "{layer}: remove {function}, so that {linear} reads the averages of {average} "
+                "themselves",
+                layer=wrong.where,
+                function=wrong.function,
+                linear=linear.where,
+                average=average.where,
+            ),
         )
     pool = next((node for node in between if _shrinks(node, last_map)), source)
     if is_flat(last_map) and pool.kind not in {"max_pool", "other_pool"}:
-        reason = f"{last_map.where}: every channel of its map is constant, so that an average is "
-        return Outcome(None, reads, reason=f"{reason}like a maximum; initialise the layers again")
+        reason = said(
+            "{layer}: every channel of its map is constant, so that an average is like a maximum; "
+            "initialise the layers again",
+            layer=last_map.where,
+        )
+        return Outcome(None, reads, reason=reason)
     return Outcome(
         False,
-        f"{reads}, which are not the {channels} averages",
-        remedy=f"{pool.where}: put nn.AdaptiveAvgPool2d(1) here, which averages all {positions} "
-        f"positions of a channel, then nn.Linear({channels}, ...)",
+        said("{reads}, which are not the {channels} averages", reads=reads, channels=channels),
+        said(
+            "{layer}: put nn.AdaptiveAvgPool2d(1) here, which averages all {positions} positions "
+            "of a channel, then nn.Linear({channels}, ...)",
+            layer=pool.where,
+            positions=positions,
+            channels=channels,
+        ),
     )
 
 
@@ -218,16 +299,21 @@ def _per_image(node: Node) -> int:
     return math.prod(node.output_shape[1:])
 
 
-def _named(nodes: tuple[Node, ...]) -> str:
+def _through(measured: str, nodes: tuple[Node, ...]) -> str:
     """Name what stands between the map and Linear besides reshaping."""
-    extra = dict.fromkeys(f"{n.function} ({n.where})" for n in nodes[1:] if n.kind in NAMED)
-    return f", through {', '.join(extra)}" if extra else ""
+    named = [node for node in nodes[1:] if node.kind in NAMED]
+    extra = [said("{name} ({layer})", name=node.function, layer=node.where) for node in named]
+    if not extra:
+        return measured
+    through = joined(dict.fromkeys(extra))
+    return said("{measured}, through {layers}", measured=measured, layers=through)
 
 
 def _condition(
     clause: str, head: str, text: str, expected: str, judge: Callable[..., Outcome]
 ) -> Condition:
-    return Condition(clause, f"{head}: {text}", expected, partial(judge, head=head))
+    text = said("{head}: {text}", head=head, text=text)
+    return Condition(clause, text, expected, partial(judge, head=head))
 
 
 CONDITIONS = (
@@ -235,8 +321,8 @@ CONDITIONS = (
         _condition(
             "4.a",
             head,
-            "3 convolutions lead to a tensor of shape (batch, 128, 8, 8)",
-            "3 convolutions, (batch, 128, 8, 8)",
+            EXERCISE.clause("4.a").plain,
+            said("3 convolutions, (batch, 128, 8, 8)"),
             _judge_map,
         )
         for head in HEADS
@@ -244,15 +330,15 @@ CONDITIONS = (
     _condition(
         "4.b",
         "flatten",
-        "the flattened tensor enters one Linear layer",
-        "one Linear layer that reads all 8192 values",
+        said("The flattened tensor enters one Linear layer."),
+        said("one Linear layer that reads all {values} values", values=math.prod(MAP_SHAPE)),
         _judge_head,
     ),
     _condition(
         "4.b",
         "gap",
-        "the global average of the tensor enters one Linear layer",
-        "one Linear layer that reads 128 averages",
+        said("The global average of the tensor enters one Linear layer."),
+        said("one Linear layer that reads {channels} averages", channels=MAP_SHAPE[0]),
         _judge_head,
     ),
 )

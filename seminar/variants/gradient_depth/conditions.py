@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -10,7 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from seminar._text import Message, joined, plural, said
 from seminar.conditions import Condition, Outcome, Subject, output_shape
+from seminar.exercises import Exercise
 from seminar.graph import Node, like_weights, observe, trained_weight
 from seminar.graph.routes import Routes, main_routes, reached
 from seminar.graph.values import bends, is_relu_of
@@ -18,6 +21,7 @@ from seminar.initialization import seeded
 
 __all__ = ["CONDITIONS", "METRICS", "first_to_last"]
 
+EXERCISE = Exercise.of(__name__)
 LAYERS = 6
 DATA_SETS = 5
 _UNNAMED = {"other", "product"}  # what may hide a nonlinearity
@@ -53,17 +57,21 @@ def first_to_last(first: tuple[Tensor, Tensor], last: tuple[Tensor, Tensor]) -> 
 def _judge_layers(subject: Subject) -> Outcome:
     convolutions = len(subject.graph.convolutions)
     relus = len(subject.graph.of_kind("relu"))
+    found = plural(convolutions, "{n} convolution", "{n} convolutions")
     if convolutions >= LAYERS:
-        return Outcome(True, f"{convolutions} convolutions")
-    measured = f"{convolutions} convolutions and {relus} ReLUs"
+        return Outcome(True, found)
+    bent = plural(relus, "{n} ReLU", "{n} ReLUs")
+    measured = said("{convolutions} and {relus}", convolutions=found, relus=bent)
     if convolutions + relus >= LAYERS:
-        return Outcome(True, f"{measured}: {convolutions + relus} layers, the ReLUs counted")
-    last = subject.graph.convolutions[-1].where
-    return Outcome(
-        holds=False,
-        measured=measured,
-        remedy=f"{last}: add {LAYERS - convolutions} more convolutions with a ReLU each before it",
+        counted = "{layers}: {total} layers, the ReLUs counted"
+        return Outcome(True, said(counted, layers=measured, total=convolutions + relus))
+    remedy = plural(
+        LAYERS - convolutions,
+        "{last}: add {n} more convolution with a ReLU before it",
+        "{last}: add {n} more convolutions with a ReLU each before it",
+        last=subject.graph.convolutions[-1].where,
     )
+    return Outcome(False, measured, remedy)
 
 
 class _Pair(NamedTuple):
@@ -86,22 +94,39 @@ class _Gap:
     @property
     def fault(self) -> str:
         """What is wrong with it, with the remedy; empty where every way holds exactly one ReLU."""
-        pair = f"between {self.earlier.where} and {self.later.where}"
+        earlier, later = self.earlier.where, self.later.where
         relus = [node for node in self.between if node.kind == "relu"]
         others = [node for node in self.between if node.kind == "activation" or self._bends(node)]
         if others:
-            name = f"{others[0].where} ({others[0].function})"
-            change = "remove it" if relus else "put a ReLU in its place"
-            return f"{name}: another activation {pair}; {change}"
+            return said(
+                "{layer} ({function}): another activation between {earlier} and {later}; remove it"
+                if relus
+                else "{layer} ({function}): another activation between {earlier} and {later}; put "
+                "a ReLU in its place",
+                layer=others[0].where,
+                function=others[0].function,
+                earlier=earlier,
+                later=later,
+            )
         if not relus:
-            return f"{self.earlier.where}: no ReLU {pair}; add one behind it"
+            missing = "{earlier}: no ReLU between {earlier} and {later}; add one behind it"
+            return said(missing, earlier=earlier, later=later)
         if self.fewest == 0:
-            return (
-                f"{self.earlier.where}: a way {pair} passes by {relus[0].where}, so it holds no "
-                "ReLU; send everything through the ReLU"
+            return said(
+                "{earlier}: a way between {earlier} and {later} passes by {relu}, so it holds no "
+                "ReLU; send everything through the ReLU",
+                earlier=earlier,
+                later=later,
+                relu=relus[0].where,
             )
         if self.most > 1:
-            return f"{relus[-1].where}: {self.most} ReLUs {pair}; keep one"
+            return said(
+                "{relu}: {many} ReLUs between {earlier} and {later}; keep one",
+                relu=relus[-1].where,
+                many=self.most,
+                earlier=earlier,
+                later=later,
+            )
         return ""
 
     def _bends(self, node: Node) -> bool:
@@ -143,18 +168,19 @@ def _judge_alternation(subject: Subject) -> Outcome:
         only = subject.graph.convolutions[0].where
         return Outcome(
             holds=False,
-            measured=f"no two convolutions in a row of layers ({only} alone)",
-            remedy=f"{only}: add a ReLU and another convolution behind it",
+            measured=said("no two convolutions in a row of layers ({only} alone)", only=only),
+            remedy=said("{only}: add a ReLU and another convolution behind it", only=only),
         )
     faults = [gap.fault for gap in gaps if gap.fault]
     good = len(gaps) - len(faults)
     kinds = {node.kind for gap in gaps for node in gap.between} - {"relu", "activation"} - _SILENT
-    named = f"; also between them: {', '.join(sorted(kinds))}" if kinds else ""
-    return Outcome(
-        holds=not faults,
-        measured=f"exactly one ReLU in {good} of {len(gaps)} gaps between convolutions{named}",
-        remedy=faults[0] if faults else "",
+    measured = said(
+        "exactly one ReLU in {good} of {gaps} gaps between convolutions", good=good, gaps=len(gaps)
     )
+    if kinds:
+        also = joined(sorted(kinds))
+        measured = said("{relus}; also between them: {kinds}", relus=measured, kinds=also)
+    return Outcome(not faults, measured, remedy=faults[0] if faults else "")
 
 
 def _ratios(subject: Subject, number: int) -> dict[_Pair, dict[str, float]]:
@@ -195,25 +221,31 @@ def _gradients(output: Tensor, weights: list[Tensor], generator: torch.Generator
 def _judge_gradients(subject: Subject) -> Outcome:
     runs = [_ratios(subject, number) for number in range(1, DATA_SETS + 1)]
     if any(set(run) != set(runs[0]) for run in runs):
-        ends = " or ".join(dict.fromkeys(pair.first for run in runs for pair in run))
+        ends = joined(dict.fromkeys(pair.first for run in runs for pair in run), " or ")
+        changes = "the first or the last convolution changes from run to run ({ends} comes first)"
         return Outcome(
             None,
-            f"the first or the last convolution changes from run to run ({ends} comes first)",
-            reason="a forward() that draws its layers at random has no first and last one; "
-            "call eval() on the model, or let every run use the same layers",
+            said(changes, ends=ends),
+            reason=said(
+                "a forward() that draws its layers at random has no first and last one; call "
+                "eval() on the model, or let every run use the same layers"
+            ),
         )
     outcomes = [_judge_pair(pair, [run[pair] for run in runs]) for pair in runs[0]]
+    measured = joined((outcome.measured for outcome in outcomes), "; ")
     failed = [outcome for outcome in outcomes if outcome.holds is False]
     if len(failed) not in (0, len(outcomes)):
         return Outcome(
             None,
-            "; ".join(outcome.measured for outcome in outcomes),
-            reason="several convolutions come first or last, and their gradients disagree; "
-            + failed[0].remedy,
+            measured,
+            reason=said(
+                "several convolutions come first or last, and their gradients disagree; {remedy}",
+                remedy=failed[0].remedy,
+            ),
         )
     undecided = [outcome for outcome in outcomes if outcome.holds is None]
     (decisive, *_) = [*failed, *undecided, *outcomes]
-    return replace(decisive, measured="; ".join(outcome.measured for outcome in outcomes))
+    return replace(decisive, measured=measured)
 
 
 def _judge_pair(pair: _Pair, runs: list[dict[str, float]]) -> Outcome:
@@ -222,24 +254,46 @@ def _judge_pair(pair: _Pair, runs: list[dict[str, float]]) -> Outcome:
     if overflows:
         return Outcome(
             False,
-            f"{pair.first} against {pair.last}: the gradients overflow (infinite or NaN) in "
-            f"{overflows} of {DATA_SETS} random data sets",
-            remedy=f"{pair.first}: the gradients overflow; draw smaller weights "
-            "(nn.init.kaiming_normal_), normalise the maps, or take out a power of them",
+            said(
+                "{first} against {last}: the gradients overflow (infinite or NaN) in {overflows} "
+                "of {sets} random data sets",
+                first=pair.first,
+                last=pair.last,
+                overflows=overflows,
+                sets=DATA_SETS,
+            ),
+            said(
+                "{first}: the gradients overflow; draw smaller weights (nn.init.kaiming_normal_), "
+                "normalise the maps, or take out a power of them",
+                first=pair.first,
+            ),
         )
     smaller = sum(0 < ratio < 1 for ratio in ratios)
-    middle = sorted(ratios)[DATA_SETS // 2]
-    others = ", ".join(
-        f"{name} {sorted(run[name] for run in runs)[DATA_SETS // 2]:.3g}" for name in METRICS
-    )
-    measured = (
-        f"{pair.first} against {pair.last}: smaller in {smaller} of {DATA_SETS} random data sets; "
-        f"median first/last: {others}"
+    middle = statistics.median(ratios)
+    medians = [
+        said(
+            "{metric} {ratio:.3g}",
+            metric=Message(name),
+            ratio=statistics.median(run[name] for run in runs),
+        )
+        for name in METRICS
+    ]
+    measured = said(
+        "{first} against {last}: smaller in {smaller} of {sets} random data sets; median "
+        "first/last: {medians}",
+        first=pair.first,
+        last=pair.last,
+        smaller=smaller,
+        sets=DATA_SETS,
+        medians=joined(medians),
     )
     if 0 < smaller < DATA_SETS:
-        reason = (
-            f"{pair.first}: its gradient is too close to that of {pair.last}, the data sets "
-            f"disagree; {_scaling(*pair, middle)}"
+        reason = said(
+            "{first}: its gradient is too close to that of {last}, the data sets disagree; "
+            "{change}",
+            first=pair.first,
+            last=pair.last,
+            change=_scaling(*pair, middle),
         )
         return Outcome(None, measured, reason=reason)
     return Outcome(smaller == DATA_SETS, measured, remedy=_gradient_remedy(*pair, middle))
@@ -247,34 +301,45 @@ def _judge_pair(pair: _Pair, runs: list[dict[str, float]]) -> Outcome:
 
 def _gradient_remedy(first: str, last: str, ratio: float) -> str:
     if first == last:
-        return f"{first}: it is both the first and the last convolution; use different ones"
+        both = "{first}: it is both the first and the last convolution; use different ones"
+        return said(both, first=first)
     if ratio == 0 or math.isinf(ratio):
-        return (
-            f"{first if ratio == 0 else last}: no gradient arrives there; look for detach(), "
-            "no_grad() or ReLUs that are zero for every input on the way from the output"
+        return said(
+            "{layer}: no gradient arrives there; look for detach(), no_grad() or ReLUs that are "
+            "zero for every input on the way from the output",
+            layer=first if ratio == 0 else last,
         )
-    return f"{first}: {_scaling(first, last, ratio)}"
+    return said("{first}: {change}", first=first, change=_scaling(first, last, ratio))
 
 
 def _scaling(first: str, last: str, ratio: float) -> str:
     factor = math.ceil(10 * math.sqrt(2 * ratio)) / 10
-    return (
-        f"multiply its weights by {factor:.1f} and divide those of {last} by {factor:.1f}: "
-        "a layer's gradient shrinks as its own weights grow"
+    return said(
+        "multiply its weights by {factor:.1f} and divide those of {last} by {factor:.1f}: a "
+        "layer's gradient shrinks as its own weights grow",
+        factor=factor,
+        last=last,
     )
 
 
 CONDITIONS = (
-    Condition("5.a", "the network has at least 6 layers", "6 layers or more", _judge_layers),
+    Condition(
+        "5.a",
+        said("The network has at least six layers, ReLUs counted or not."),
+        said("6 layers or more"),
+        _judge_layers,
+    ),
     output_shape("5.a", (64, 8, 8)),
     Condition(
-        "5.b", "Conv2d and ReLU alternate", "exactly one ReLU in every gap", _judge_alternation
+        "5.b",
+        EXERCISE.clause("5.b").plain,
+        said("exactly one ReLU in every gap"),
+        _judge_alternation,
     ),
     Condition(
         "5.c",
-        "after one backward() on random data the first convolution's weight gradient is smaller "
-        "than the last one's",
-        "L2 norm: first/last below 1 in all data sets",
+        EXERCISE.clause("5.c").plain,
+        said("L2 norm: first/last below 1 in all data sets"),
         _judge_gradients,
     ),
 )

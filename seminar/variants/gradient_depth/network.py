@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seminar._checks import whole_number
 from seminar.exercises import Exercise
 from seminar.initialization import fan_in, kaiming_std, seeded
-from seminar.variants.gradient_depth.laws import (
-    LayerStatistics,
-)
+from seminar.variants.gradient_depth.laws import LayerStatistics
 
 INPUT_SHAPE = Exercise.of(__name__).input_shape
 WIDTH = 64
@@ -43,7 +42,7 @@ class GradientDepthNet(nn.Module):
         shortcut: bool = False,
     ) -> None:
         super().__init__()
-        _require_depth(depth)
+        whole_number(depth, "depth", 2)
         if shortcut and batch_norm:
             raise ValueError("shortcut (=True) needs batch_norm=False: the laws take one cure each")
         if gains is not None and (len(gains) != depth or not all(map(_is_positive, gains))):
@@ -145,7 +144,7 @@ def build(
     Raises:
         ValueError: If an argument is out of range.
     """
-    _require_depth(depth)
+    whole_number(depth, "depth", 2)
     if first_gain is None and gain != 1:
         raise ValueError(f"gain (={gain}) must be 1 with PyTorch's own weights; pass first_gain=1")
     for name, value in (("first_gain", first_gain), ("gain", gain)):
@@ -166,8 +165,3 @@ def build(
 
 def _is_positive(value: float) -> bool:
     return value > 0 and math.isfinite(value)
-
-
-def _require_depth(depth: object) -> None:
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 2:
-        raise ValueError(f"depth (={depth!r}) must be a whole number, at least 2 convolutions")

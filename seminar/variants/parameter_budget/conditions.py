@@ -1,4 +1,4 @@
-"""The conditions of variant 3: at most 50,000 parameters, and a 1x1 that reduces the channels."""
+"""The conditions of variant 3: few parameters, and a 1x1 that reduces the channels."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import math
 
 from torch import Tensor, nn
 
+from seminar._text import count, joined, said
 from seminar.conditions import Condition, Outcome, Subject
+from seminar.exercises import Exercise
 from seminar.graph import Graph, Node
 from seminar.graph.routes import main_routes
 
 __all__ = ["CONDITIONS", "LIMIT"]
 
-LIMIT = 50_000
+EXERCISE = Exercise.of(__name__)
+LIMIT = int(EXERCISE.clause("3.a").text.values["limit"])
 
 
 def _judge_total(subject: Subject) -> Outcome:
@@ -20,13 +23,18 @@ def _judge_total(subject: Subject) -> Outcome:
     loose = _loose_weights(subject)
     constants = sum(weight.numel() for _, weight in loose)
     total = parameters + constants
-    measured = f"{total:,} parameters"
+    measured = said("{total} parameters", total=count(total))
     if loose:
-        names = ", ".join(node.where for node, _ in loose)
-        measured += f", of which {constants:,} are weights without nn.Parameter ({names})"
+        measured = said(
+            "{sum}, of which {loose} are weights without nn.Parameter ({names})",
+            sum=measured,
+            loose=count(constants),
+            names=joined(node.where for node, _ in loose),
+        )
     frozen = sum(p.numel() for p in subject.model.parameters() if not p.requires_grad)
     if frozen:
-        measured += f"; {frozen:,} are frozen and count as well"
+        many = count(frozen)
+        measured = said("{sum}; {frozen} are frozen and count as well", sum=measured, frozen=many)
     holds = total <= LIMIT
     return Outcome(holds, measured, "" if holds else _saving(subject, loose, total - LIMIT))
 
@@ -65,27 +73,36 @@ def _saving(subject: Subject, loose: list[tuple[Node, Tensor]], excess: int) -> 
     name, weight = largest[layer]
     users = [n for n in subject.graph.weight_layers if (n.parameter == name if name else False)]
     users = users or [node for node, w in loose if w is weight]
-    start = f"{layer}: it holds {sizes[layer]:,} of them, {excess:,} must go; "
-    return start + _advice(users[0] if users else None, weight, excess)
+    return said(
+        "{layer}: it holds {size} of them, {excess} must go; {advice}",
+        layer=layer,
+        size=count(sizes[layer]),
+        excess=count(excess),
+        advice=_advice(users[0] if users else None, weight, excess),
+    )
 
 
 def _advice(node: Node | None, weight: Tensor, excess: int) -> str:
     if node is None:
-        return "no operation between input and output uses it as a weight: remove it"
+        return said("no operation between input and output uses it as a weight: remove it")
     if node.weight is None:
-        return "keep a smaller tensor, or one number per channel"
+        return said("keep a smaller tensor, or one number per channel")
     if node.kind == "linear":
-        return "feed it fewer features, by global average pooling of the maps instead of Flatten"
+        return said(
+            "feed it fewer features, by global average pooling of the maps instead of Flatten"
+        )
     if weight.dim() != 4 or node.kind != "conv" or node.options.get("groups") != 1:
-        return "give it fewer channels"
+        return said("give it fewer channels")
     outs, ins, height, width = weight.shape
     # with bias and BatchNorm, a 1x1 to r channels costs r (ins + 3), the layer then r * area * outs
     width_left = (weight.numel() - excess) // (ins + 3 + height * width * outs)
     if height * width == 1 or ins < 2 or width_left < 1:
-        return "give it fewer output channels or a smaller kernel"
-    return (
-        f"put nn.Conv2d({ins}, r, 1) with r <= {min(width_left, ins - 1)} before it and let it "
-        "read r channels, or give it fewer channels"
+        return said("give it fewer output channels or a smaller kernel")
+    return said(
+        "put nn.Conv2d({ins}, r, 1) with r <= {most} before it and let it read r channels, or "
+        "give it fewer channels",
+        ins=ins,
+        most=min(width_left, ins - 1),
     )
 
 
@@ -103,18 +120,26 @@ def _judge_bottleneck(subject: Subject) -> Outcome:
     if reducing:
         wide = [node for node in reducing if not _is_single(node)]
         (node, *_) = wide or reducing
-        note = "" if wide else " (on a 1x1 map, where it is a Linear layer)"
-        return Outcome(True, f"{_described(node)}{note}")
+        what = _described(node)
+        narrow = "{convolution} (on a 1x1 map, where it is a Linear layer)"
+        return Outcome(True, what if wide else said(narrow, convolution=what))
     if pointwise:
         (first, *_) = pointwise
-        described = "; ".join(map(_described, pointwise))
-        return Outcome(False, described, f"{first.where}: {objections[first.index]}")
-    return Outcome(False, "no 1x1 convolution on the way to the output", _missing(subject))
+        objection = objections[first.index]
+        remedy = said("{layer}: {objection}", layer=first.where, objection=objection)
+        return Outcome(False, joined(map(_described, pointwise), "; "), remedy)
+    nothing = said("no 1x1 convolution on the way to the output")
+    return Outcome(False, nothing, _missing(subject))
 
 
 def _described(node: Node) -> str:
     before, after = _channels(node)
-    return f"{node.where}: 1x1 convolution, {before} -> {after} channels"
+    return said(
+        "{layer}: 1x1 convolution, {before} -> {after} channels",
+        layer=node.where,
+        before=before,
+        after=after,
+    )
 
 
 def _is_single(node: Node) -> bool:
@@ -125,16 +150,20 @@ def _objection(graph: Graph, node: Node) -> str:
     """Say why a 1x1 convolution does not reduce the channels, with the remedy; empty if it does."""
     before, after = _channels(node)
     if after >= before:
-        does = "widens the maps" if after > before else "keeps the number of channels"
+        widens = after > before
+        does = said("it widens the maps") if widens else said("it keeps the number of channels")
         if before == 1:
-            return (
-                f"it {does}; put a 1x1 with fewer output than input channels behind a wider layer"
+            return said(
+                "{does}; put a 1x1 with fewer output than input channels behind a wider layer",
+                does=does,
             )
-        return f"it {does}; give it fewer than {before} output channels"
+        return said("{does}; give it fewer than {n} output channels", does=does, n=before)
     if node not in main_routes(graph).nodes:
-        return "it only makes a gate for other maps; put a 1x1 on the way of the maps themselves"
+        return said(
+            "it only makes a gate for other maps; put a 1x1 on the way of the maps themselves"
+        )
     if not graph.takes_part(node):
-        return "the output does not depend on its result; let it, without a factor 0"
+        return said("the output does not depend on its result; let it, without a factor 0")
     return ""
 
 
@@ -142,25 +171,32 @@ def _missing(subject: Subject) -> str:
     used = {node.where for node in subject.graph.path}
     for name, module in subject.model.named_modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and name not in used:
-            return f"{name}: its result never reaches the output; use it in forward()"
+            lost = "{layer}: its result never reaches the output; use it in forward()"
+            return said(lost, layer=name)
     wide = max(subject.graph.convolutions, key=lambda n: (_channels(n)[0], n.index))
     before, after = _channels(wide)
     if before < 2:
-        return f"{wide.where}: put nn.Conv2d({after}, r, 1) with r < {after} behind it"
-    return (
-        f"{wide.where}: put nn.Conv2d({before}, r, 1) with r < {before} before it and let it read "
-        "r channels"
+        behind = "{layer}: put nn.Conv2d({channels}, r, 1) with r < {channels} behind it"
+        return said(behind, layer=wide.where, channels=after)
+    return said(
+        "{layer}: put nn.Conv2d({channels}, r, 1) with r < {channels} before it and let it read r "
+        "channels",
+        layer=wide.where,
+        channels=before,
     )
 
 
 CONDITIONS = (
     Condition(
-        "3.a", f"the network has at most {LIMIT:,} parameters", f"at most {LIMIT:,}", _judge_total
+        "3.a",
+        EXERCISE.clause("3.a").plain,
+        said("at most {limit}", limit=count(LIMIT)),
+        _judge_total,
     ),
     Condition(
         "3.b",
-        "a 1x1 convolution reduces the number of channels",
-        "a 1x1 with fewer output than input channels",
+        EXERCISE.clause("3.b").plain,
+        said("a 1x1 with fewer output than input channels"),
         _judge_bottleneck,
     ),
 )

@@ -18,6 +18,7 @@ import math
 
 import scipy
 
+from seminar._checks import whole_number
 from seminar.arithmetic import conv_parameters
 
 __all__ = [
@@ -54,7 +55,7 @@ def predict_parameters(bottleneck: int | None) -> int:
     """
     if bottleneck is None:
         return 36_864 + 19_690
-    _require_width(bottleneck)
+    whole_number(bottleneck, "bottleneck", 1)
     return 642 * bottleneck + 19_690
 
 
@@ -76,13 +77,9 @@ def predict_break_even(in_channels: int, out_channels: int, kernel_size: int) ->
     Raises:
         ValueError: If a number is below 1.
     """
-    for name, value in (
-        ("in_channels", in_channels),
-        ("out_channels", out_channels),
-        ("kernel_size", kernel_size),
-    ):
-        if value < 1:
-            raise ValueError(f"{name} (={value}) must be at least 1; check the layer")
+    given = {"in_channels": in_channels, "out_channels": out_channels, "kernel_size": kernel_size}
+    for name, value in given.items():
+        whole_number(value, name, 1)
     area = kernel_size**2
     return area * in_channels * out_channels / (in_channels + area * out_channels)
 
@@ -195,8 +192,7 @@ def predict_macs(
     Raises:
         ValueError: If a number is out of range.
     """
-    if positions < 1:
-        raise ValueError(f"positions (={positions}) must be at least 1; pass H_out * W_out")
+    whole_number(positions, "positions", 1, "pass H_out * W_out")
     weights = conv_parameters(in_channels, out_channels, kernel_size, groups=groups, bias=False)
     return positions * weights
 
@@ -227,9 +223,7 @@ def predict_directions(num_classes: int) -> int:
         Papyan, Han, Donoho (2020), "Prevalence of neural collapse during the terminal phase of
         deep learning training".
     """
-    if num_classes < 2:
-        raise ValueError(f"num_classes (={num_classes}) must be at least 2 to leave a choice")
-    return num_classes - 1
+    return whole_number(num_classes, "num_classes", 2) - 1
 
 
 def predict_silent_share(bottleneck: int) -> float:
@@ -249,10 +243,5 @@ def predict_silent_share(bottleneck: int) -> float:
     Raises:
         ValueError: If the bottleneck has no channel.
     """
-    _require_width(bottleneck)
+    whole_number(bottleneck, "bottleneck", 1)
     return 0.5**bottleneck
-
-
-def _require_width(bottleneck: int) -> None:
-    if bottleneck < 1:
-        raise ValueError(f"bottleneck (={bottleneck}) must be at least 1 channel")

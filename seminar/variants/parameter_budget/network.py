@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from seminar._checks import whole_number
 from seminar.initialization import seeded
 
 
@@ -33,11 +34,8 @@ class ParameterBudgetNet(nn.Module):
         num_classes: int = 10,
     ) -> None:
         super().__init__()
-        if bottleneck is not None and (isinstance(bottleneck, bool) or bottleneck < 1):
-            raise ValueError(
-                f"bottleneck (={bottleneck!r}) must be at least 1 channel; "
-                "None leaves the 1x1 convolution out"
-            )
+        if bottleneck is not None:
+            whole_number(bottleneck, "bottleneck", 1, "None leaves the 1x1 convolution out")
         self.conv1 = _block(in_channels, 32, 3, batch_norm)
         self.conv2 = _block(32, 64, 3, batch_norm, separable)
         narrow = 64 if bottleneck is None else bottleneck

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+from seminar._text import joined, said
 from seminar.conditions import Condition, Outcome, Subject, output_shape
+from seminar.exercises import Exercise
 from seminar.graph import Node
 
 __all__ = ["CONDITIONS"]
@@ -23,15 +25,20 @@ def _judge(subject: Subject, kind: str) -> Outcome:
     graph = subject.graph
     found = [node for node in graph.of_kind(kind) if _is_2d(node) and graph.takes_part(node)]
     if found:
-        return Outcome(True, "; ".join(map(_describe, found)))
-    pools = "; ".join(
-        _describe(node) + (" (the output does not depend on it)" if node.kind == kind else "")
+        return Outcome(True, joined(map(_describe, found), "; "))
+    idle = "{pooling} (the output does not depend on it)"
+    pools = [
+        said(idle, pooling=_describe(node)) if node.kind == kind else _describe(node)
         for node in graph.path
         if _is_pooling(node)
-    )
+    ]
     return Outcome(
         holds=False,
-        measured=f"no {kind}2d takes part; poolings between input and output: {pools or 'none'}",
+        measured=said(
+            "no {kind} takes part; poolings between input and output: {found}",
+            kind=f"{kind}2d",
+            found=joined(pools or [said("none")], "; "),
+        ),
         remedy=_idle_remedy(subject, kind) or _substitute_remedy(subject, kind),
     )
 
@@ -41,11 +48,13 @@ def _idle_remedy(subject: Subject, kind: str) -> str:
     name = _WANTED[kind][0].__name__
     for node in subject.graph.nodes:
         if node.kind == kind and _is_2d(node):  # it does not take part, or it would have been found
-            return f"{node.where}: {name} runs, but its result is lost; pass it on to the output"
+            lost = "{layer}: {name} runs, but its result is lost; pass it on to the output"
+            return said(lost, layer=node.where, name=name)
     ran = {node.module for node in subject.graph.nodes}
     for path, module in subject.model.named_modules():
         if isinstance(module, _WANTED[kind][0]) and path not in ran:
-            return f"{path}: {name} never runs on the input; call it in forward()"
+            unused = "{layer}: {name} never runs on the input; call it in forward()"
+            return said(unused, layer=path, name=name)
     return ""
 
 
@@ -56,15 +65,19 @@ def _substitute_remedy(subject: Subject, kind: str) -> str:
     near = [node for node in path if node.kind in order and _is_pooling(node)]
     if near:
         node = min(near, key=lambda node: order.index(node.kind))
-        return (
-            f"{node.where}: {_name(node)} is not {cls.__name__}; use {_same_size(node, kind)} here"
+        return said(
+            "{layer}: {found} is not {wanted}; use {call} here",
+            layer=node.where,
+            found=_name(node),
+            wanted=cls.__name__,
+            call=_same_size(node, kind),
         )
-    if kind == "adaptive_avg_pool":
-        return f"{path[-1].where}: put {call} behind it"
     strided = [node for node in subject.graph.convolutions if 2 in node.options.get("stride", ())]
-    if strided:
-        return f"{strided[0].where}: set stride=1 and put {call} behind it"
-    return f"{subject.graph.convolutions[-1].where}: put {call} behind it"
+    if strided and kind == "max_pool":
+        change = "{layer}: set stride=1 and put {call} behind it"
+        return said(change, layer=strided[0].where, call=call)
+    last = path[-1] if kind == "adaptive_avg_pool" else subject.graph.convolutions[-1]
+    return said("{layer}: put {call} behind it", layer=last.where, call=call)
 
 
 def _same_size(node: Node, kind: str) -> str:
@@ -78,16 +91,24 @@ def _same_size(node: Node, kind: str) -> str:
 def _describe(node: Node) -> str:
     """Name a pooling with its sizes, and say where it does nothing or less than it seems to."""
     before, after = node.input_shape[2:], node.output_shape[2:]
-    place = f" at {node.module}" if node.module else " in forward()"
-    text = f"{_name(node)}{place}, {_size(before)} to {_size(after)}"
+    text = said(
+        "{name} at {module}, {before} to {after}"
+        if node.module
+        else "{name} in forward(), {before} to {after}",
+        name=_name(node),
+        module=node.module,
+        before=_size(before),
+        after=_size(after),
+    )
     adaptive = node.kind == "adaptive_avg_pool"
     kernel = node.options.get("kernel_size", ())
     if before == after and (adaptive or all(size == 1 for size in kernel)):
-        return f"{text} (changes nothing at this size)"
+        return said("{pooling} (changes nothing at this size)", pooling=text)
     if adaptive and any(b < a for b, a in zip(before, after, strict=False)):
-        return f"{text} (repeats values: the map is smaller than its output)"
+        smaller = "{pooling} (repeats values: the map is smaller than its output)"
+        return said(smaller, pooling=text)
     if adaptive and any(b % a for b, a in zip(before, after, strict=False)):
-        return f"{text} (its bins overlap: the size does not divide)"
+        return said("{pooling} (its bins overlap: the size does not divide)", pooling=text)
     return text
 
 
@@ -107,21 +128,21 @@ def _name(node: Node) -> str:
 
 
 def _size(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) or "one number"
+    return "x".join(map(str, shape)) or said("one number")
 
 
 CONDITIONS = (
-    output_shape("6.a", (32, 8, 8)),
+    output_shape("6.a", (32, 8, 8), text=Exercise.of(__name__).clause("6.a").plain),
     Condition(
         "6.b",
-        "a MaxPool2d lies on the way from the input to the output",
-        "one max_pool2d at least",
+        said("A MaxPool2d lies on the way from the input to the output."),
+        said("one max_pool2d at least"),
         lambda subject: _judge(subject, "max_pool"),
     ),
     Condition(
         "6.b",
-        "an AdaptiveAvgPool2d lies on the way from the input to the output",
-        "one adaptive_avg_pool2d at least",
+        said("An AdaptiveAvgPool2d lies on the way from the input to the output."),
+        said("one adaptive_avg_pool2d at least"),
         lambda subject: _judge(subject, "adaptive_avg_pool"),
     ),
 )

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import combinations
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import scipy
+
+from seminar._checks import whole_number
 
 __all__ = [
     "FeatureMeans",
@@ -30,7 +31,8 @@ __all__ = [
 ]
 
 Array = npt.NDArray[np.float64]
-FAR = 10.0  # in standard deviations
+_FAR = 10.0  # in standard deviations
+_TAPS = 9  # of a 3x3 filter
 
 
 class Moments(NamedTuple):
@@ -38,6 +40,22 @@ class Moments(NamedTuple):
 
     mean: float
     variance: float
+
+
+class FeatureMeans(NamedTuple):
+    """Means over networks and white noise, in the input's standard deviations."""
+
+    #: Mean of the feature maps, which global average pooling keeps.
+    average: float
+    #: Mean of their 2x2 max pooling.
+    largest: float
+    #: Correlation of the numbers of one window before the second ReLU.
+    correlation: float
+
+    @property
+    def ratio(self) -> float:
+        """The factor by which max pooling raises the mean."""
+        return self.largest / self.average
 
 
 def predict_max(count: int, *, relu: bool = False) -> Moments:
@@ -61,8 +79,8 @@ def predict_max(count: int, *, relu: bool = False) -> Moments:
     Raises:
         ValueError: If there is no position.
     """
-    require_count(count, "count")
-    low = 0.0 if relu else -FAR
+    whole_number(count, "count", 1)
+    low = 0.0 if relu else -_FAR
     mean = _quad(lambda x: x * _density(x, count), low)
     square = _quad(lambda x: x * x * _density(x, count), low)
     return Moments(mean, square - mean**2)
@@ -84,7 +102,7 @@ def predict_average(count: int, *, relu: bool = False) -> Moments:
     Raises:
         ValueError: If there is no position.
     """
-    require_count(count, "count")
+    whole_number(count, "count", 1)
     if not relu:
         return Moments(0.0, 1 / count)
     return Moments(1 / math.sqrt(2 * math.pi), (0.5 - 0.5 / math.pi) / count)
@@ -106,7 +124,7 @@ def predict_max_against(value: float, count: int) -> float:
     Raises:
         ValueError: If there is no neighbour or the value is not finite.
     """
-    require_count(count, "count")
+    whole_number(count, "count", 1)
     if not math.isfinite(value):
         raise ValueError(f"value (={value}) must be finite; use a large number for a limit")
     return value * float(scipy.special.ndtr(value)) ** count + _quad(
@@ -134,7 +152,7 @@ def predict_shift_change(kernel_size: int, *, kind: str = "max", shift: int = 1)
     Raises:
         ValueError: If an argument is out of range.
     """
-    require_count(kernel_size, "kernel_size")
+    whole_number(kernel_size, "kernel_size", 1)
     if kind not in {"max", "average"}:
         raise ValueError(f'kind (={kind!r}) must be "max" or "average"')
     if not 0 <= shift <= kernel_size:
@@ -146,7 +164,7 @@ def predict_shift_change(kernel_size: int, *, kind: str = "max", shift: int = 1)
     if kind == "average" or not own or not shared:
         return math.sqrt(2 * shift / kernel_size)
     mean, variance = predict_max(own + shared)
-    square = _quad(lambda b: predict_max_against(b, own) ** 2 * _density(b, shared), -FAR)
+    square = _quad(lambda b: predict_max_against(b, own) ** 2 * _density(b, shared), -_FAR)
     return math.sqrt(2 * (1 - (square - mean**2) / variance))
 
 
@@ -167,7 +185,7 @@ def predict_gradient_share(kernel_size: int, *, relu: bool = False) -> float:
     Raises:
         ValueError: If the kernel size is below 1.
     """
-    require_count(kernel_size, "kernel_size")
+    whole_number(kernel_size, "kernel_size", 1)
     count = kernel_size**2
     return (1 - 0.5**count if relu else 1.0) / count
 
@@ -213,62 +231,6 @@ def predict_correlated_max(covariance: npt.ArrayLike, *, relu: bool = False) -> 
     return total
 
 
-def _pair_term(matrix: Array, i: int, j: int) -> Array:
-    """One pair's part of the mean maximum: the size of a tie times the chance that it leads."""
-    size = matrix.shape[-1]
-    others = [k for k in range(size) if k not in (i, j)]
-    differences = np.eye(size)[i] - np.eye(size)[[j, *others]]  # i against each rival
-    spread = differences @ matrix @ differences.T
-    tie = spread[..., 0, 0]
-    safe = np.where(tie > 0, tie, 1.0)[..., None, None]
-    column = spread[..., 1:, :1]
-    given = spread[..., 1:, 1:] - column * column.swapaxes(-1, -2) / safe
-    scale = np.sqrt(np.maximum(np.diagonal(given, axis1=-2, axis2=-1), 1e-300))
-    correlation = np.clip(given / (scale[..., :, None] * scale[..., None, :]), -1, 1)
-    angles = np.triu(np.arcsin(correlation), 1).sum(axis=(-2, -1))
-    rivals = len(others)
-    chance = 0.5**rivals + angles / (2 ** max(rivals - 1, 0) * math.pi)
-    return np.asarray(np.sqrt(np.maximum(tie, 0) / (2 * math.pi)) * chance)
-
-
-def _density(x: float, count: int) -> float:
-    """Density of the largest of ``count`` standard normals."""
-    normal = math.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-    return count * normal * float(scipy.special.ndtr(x)) ** (count - 1)
-
-
-def _quad(function: Callable[[float], float], low: float) -> float:
-    """Integrate from ``low`` on; the density of a maximum is below 1e-20 outside of 10 sigma."""
-    if low >= FAR:
-        return 0.0
-    value, _ = scipy.integrate.quad(function, max(low, -FAR), FAR, epsabs=1e-12, limit=200)
-    return float(value)
-
-
-def require_count(value: object, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name} (={value!r}) must be a whole number, at least 1")
-
-
-TAPS = 9  # of a 3x3 filter
-
-
-class FeatureMeans(NamedTuple):
-    """Means over networks and white noise, in the input's standard deviations."""
-
-    #: Mean of the feature maps, which global average pooling keeps.
-    average: float
-    #: Mean of their 2x2 max pooling.
-    largest: float
-    #: Correlation of the numbers of one window before the second ReLU.
-    correlation: float
-
-    @property
-    def ratio(self) -> float:
-        """The factor by which max pooling raises the mean."""
-        return self.largest / self.average
-
-
 def predict_feature_means(windows: int = 16, *, padding: int = 1) -> FeatureMeans:
     r"""Predict average and max pooling of the maps of ``PoolingKindsNet.features`` on white noise.
 
@@ -297,11 +259,9 @@ def predict_feature_means(windows: int = 16, *, padding: int = 1) -> FeatureMean
     Raises:
         ValueError: If an argument is out of range.
     """
-    require_count(windows, "windows")
-    if windows < 2 or padding not in (0, 1):
-        raise ValueError(
-            f"windows (={windows}) must be at least 2, and padding (={padding}) 0 or 1"
-        )
+    whole_number(windows, "windows", 2)
+    if padding not in (0, 1):
+        raise ValueError(f"padding (={padding}) must be 0 or 1")
     same, other = _second_moments(1 / 3, 1 / 81)
     inside = np.full((2, 2), 3.0)  # taps on the map, along one axis, that two positions share
     border = np.array([[2.0, 2.0], [2.0, 3.0]])
@@ -313,15 +273,47 @@ def predict_feature_means(windows: int = 16, *, padding: int = 1) -> FeatureMean
             share = row_count * column_count / windows**2
             average += share * float(np.sqrt(np.diag(covariance) / (2 * math.pi)).mean())
             largest += share * float(predict_correlated_max(covariance, relu=True))
-    middle = _covariance(np.full((4, 4), float(TAPS)), same, other)
+    middle = _covariance(np.full((4, 4), float(_TAPS)), same, other)
     return FeatureMeans(average, largest, float(middle[0, 1] / middle[0, 0]))
+
+
+def _pair_term(matrix: Array, i: int, j: int) -> Array:
+    """One pair's part of the mean maximum: the size of a tie times the chance that it leads."""
+    size = matrix.shape[-1]
+    others = [k for k in range(size) if k not in (i, j)]
+    differences = np.eye(size)[i] - np.eye(size)[[j, *others]]  # i against each rival
+    spread = differences @ matrix @ differences.T
+    tie = spread[..., 0, 0]
+    safe = np.where(tie > 0, tie, 1.0)[..., None, None]
+    column = spread[..., 1:, :1]
+    given = spread[..., 1:, 1:] - column * column.swapaxes(-1, -2) / safe
+    scale = np.sqrt(np.maximum(np.diagonal(given, axis1=-2, axis2=-1), 1e-300))
+    correlation = np.clip(given / (scale[..., :, None] * scale[..., None, :]), -1, 1)
+    angles = np.triu(np.arcsin(correlation), 1).sum(axis=(-2, -1))
+    rivals = len(others)
+    chance = 0.5**rivals + angles / (2 ** max(rivals - 1, 0) * math.pi)
+    return np.asarray(np.sqrt(np.maximum(tie, 0) / (2 * math.pi)) * chance)
+
+
+def _density(x: float, count: int) -> float:
+    """Density of the largest of ``count`` standard normals."""
+    normal = math.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return count * normal * float(scipy.special.ndtr(x)) ** (count - 1)
+
+
+def _quad(function: Callable[[float], float], low: float) -> float:
+    """Integrate from ``low`` on; the density of a maximum is below 1e-20 outside of 10 sigma."""
+    if low >= _FAR:
+        return 0.0
+    value, _ = scipy.integrate.quad(function, max(low, -_FAR), _FAR, epsabs=1e-12, limit=200)
+    return float(value)
 
 
 def _covariance(taps: Array, same: float, other: float) -> Array:
     """Covariance of a window of the second layer, per number of taps that lie on the map."""
     channels = 16
     products = np.where(np.eye(4, dtype=bool), same, other)
-    covariance: Array = (1 + channels * taps * products) / (3 * TAPS * channels)
+    covariance: Array = (1 + channels * taps * products) / (3 * _TAPS * channels)
     return covariance
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import scipy
 from torch import Tensor
 
-from seminar.variants.pooling_kinds.laws import Array, require_count
+from seminar._checks import whole_number
+from seminar.variants.pooling_kinds.laws import Array
 
 __all__ = ["bin_matrix", "map_covariance", "predict_filtered_average", "window_covariance"]
 
@@ -32,7 +33,7 @@ def window_covariance(weight: Tensor, size: int = 2) -> Array:
         ValueError: If the weight is not of a 2d convolution, or the window is empty.
     """
     _require_filters(weight)
-    require_count(size, "size")
+    whole_number(size, "size", 1)
     filters = weight.detach().double().numpy()
     moved = [
         np.pad(filters, ((0, 0), (0, 0), (y, size - 1 - y), (x, size - 1 - x)))
@@ -61,7 +62,7 @@ def map_covariance(maps: Tensor, size: int = 2) -> Array:
     Raises:
         ValueError: If the maps are no maps, or the window is empty or larger than they are.
     """
-    require_count(size, "size")
+    whole_number(size, "size", 1)
     if maps.dim() < 2 or min(maps.shape[-2:]) < size:
         raise ValueError(
             f"maps must have the shape (..., H, W) with sides of at least size (={size}), got "
@@ -94,7 +95,7 @@ def predict_filtered_average(weight: Tensor, size: int) -> Array:
         ValueError: If the weight is not of a 2d convolution, or the map is empty.
     """
     _require_filters(weight)
-    require_count(size, "size")
+    whole_number(size, "size", 1)
     ones = np.ones((size, size))
     reach = [
         [scipy.signal.convolve2d(ones, taps) for taps in one]
@@ -121,8 +122,8 @@ def bin_matrix(size: int, bins: int) -> Array:
     Raises:
         ValueError: If there is no pixel or no bin.
     """
-    require_count(size, "size")
-    require_count(bins, "bins")
+    whole_number(size, "size", 1)
+    whole_number(bins, "bins", 1)
     index, pixel = np.arange(bins)[:, None], np.arange(size)
     inside = (pixel >= index * size // bins) & (pixel < -(-(index + 1) * size // bins))
     matrix: Array = inside / inside.sum(axis=1, keepdims=True)

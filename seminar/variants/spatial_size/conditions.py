@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
+from seminar._text import joined, plural, said
 from seminar.conditions import Condition, Outcome, Subject, output_shape
+from seminar.exercises import Exercise
 from seminar.graph import Graph, Node
 
 __all__ = ["CONDITIONS"]
 
+EXERCISE = Exercise.of(__name__)
 LARGEST_COUNT = 3  # convolutions allowed by clause 2.a
 POOLS = ("max_pool", "avg_pool", "adaptive_avg_pool", "other_pool")
 LAYERS = ("conv", "conv_transpose", "other_conv", "linear", "input")
@@ -23,12 +27,17 @@ SPREADING = {
 
 def _judge_count(subject: Subject) -> Outcome:
     convs = subject.graph.of_kind("conv", "conv_transpose", "other_conv")
-    names = ", ".join(node.where for node in convs)
+    names = joined(node.where for node in convs)
     return Outcome(
         holds=len(convs) <= LARGEST_COUNT,
-        measured=f"{len(convs)} convolutions: {names}",
-        remedy=f"{_most_dispensable(convs).where}: remove this convolution; "
-        f"{LARGEST_COUNT} are allowed",
+        measured=plural(
+            len(convs), "{n} convolution: {names}", "{n} convolutions: {names}", names=names
+        ),
+        remedy=said(
+            "{layer}: remove this convolution; {most} are allowed",
+            layer=_most_dispensable(convs).where,
+            most=LARGEST_COUNT,
+        ),
     )
 
 
@@ -39,60 +48,84 @@ def _most_dispensable(convs: Iterable[Node]) -> Node:
     return (same or convs)[-1]
 
 
+class _Objection(NamedTuple):
+    """Why a convolution loses no border information."""
+
+    text: str
+    kind: Literal["setting", "by hand", "unused"] = "setting"
+
+
 def _judge_border(subject: Subject) -> Outcome:
     graph = subject.graph
-    objections = {node.index: _objection(graph, node) for node in graph.convolutions}
-    losing = [node for node in graph.convolutions if not objections[node.index]]
+    found = [(node, _objection(graph, node)) for node in graph.convolutions]
+    losing = [_describe_loss(node) for node, objection in found if objection is None]
     if losing:
-        return Outcome(True, "; ".join(_describe_loss(node) for node in losing))
-    reasons = [f"{node.where}: {objections[node.index]}" for node in graph.convolutions]
-    return Outcome(
-        holds=False, measured="; ".join(reasons), remedy=_border_remedy(graph, objections)
-    )
+        return Outcome(True, joined(losing, "; "))
+    objections = [(node, objection) for node, objection in found if objection is not None]
+    reasons = [said("{layer}: {why}", layer=node.where, why=why.text) for node, why in objections]
+    return Outcome(False, joined(reasons, "; "), remedy=_border_remedy(graph, objections))
 
 
-def _objection(graph: Graph, node: Node) -> str:
-    """Say why a convolution loses no border information; empty if it does."""
+def _objection(graph: Graph, node: Node) -> _Objection | None:
+    """Say why a convolution loses no border information; None if it does."""
     if node.kind != "conv":
-        return "a transposed convolution spreads its input, it loses no border"
+        return _Objection(said("a transposed convolution spreads its input, it loses no border"))
     paddings = _settings(node, "padding")
     valid = [d for d, padding in enumerate(paddings) if padding == 0]
     if not valid:
-        return f"padding={_short(paddings)} puts a border around the map"
+        bordered = "padding={padding} puts a border around the map"
+        return _Objection(said(bordered, padding=_short(paddings)))
     spans, strides = _spans(node), _settings(node, "stride")
     if all(spans[d] == 1 for d in valid):
-        return "a kernel of 1 sees each position alone and loses nothing"
+        return _Objection(said("a kernel of 1 sees each position alone and loses nothing"))
     real = [d for d in valid if spans[d] > strides[d]]
     if not real:
-        return (
-            f"kernel {_short(spans)} does not exceed stride {_short(strides)}: its windows do "
-            "not overlap, so the border is treated like the rest"
+        apart = said(
+            "kernel {kernel} does not exceed stride {stride}: its windows do not overlap, so the "
+            "border is treated like the rest",
+            kernel=_short(spans),
+            stride=_short(strides),
         )
+        return _Objection(apart)
     padded = {d: by for by, d in _padded_by_hand(graph, node)}
     if all(d in padded for d in real):
-        return f"its input was padded by hand ({_name_padding(padded[real[0]], node)})"
-    return "" if graph.takes_part(node) else "the output does not depend on its result"
+        by = _name_padding(padded[real[0]], node)
+        return _Objection(said("its input was padded by hand ({padding})", padding=by), "by hand")
+    if graph.takes_part(node):
+        return None
+    return _Objection(said("the output does not depend on its result"), "unused")
 
 
-def _border_remedy(graph: Graph, objections: dict[int, str]) -> str:
-    for node in graph.convolutions:
-        if "by hand" in objections[node.index]:
+def _border_remedy(graph: Graph, objections: list[tuple[Node, _Objection]]) -> str:
+    for node, objection in objections:
+        if objection.kind == "by hand":
             (by, _), *_ = _padded_by_hand(graph, node)
-            return f"{node.where}: remove the padding of its input ({_name_padding(by, node)})"
-    for node in graph.convolutions:
-        if "depend" in objections[node.index]:
-            return f"{node.where}: let the output depend on its result, not on 0 times it"
+            padding = _name_padding(by, node)
+            remedy = "{layer}: remove the padding of its input ({padding})"
+            return said(remedy, layer=node.where, padding=padding)
+    for node, objection in objections:
+        if objection.kind == "unused":
+            remedy = "{layer}: let the output depend on its result, not on 0 times it"
+            return said(remedy, layer=node.where)
     wide = [n for n in graph.of_kind("conv") if max(_spans(n)) > max(_settings(n, "stride"))]
     if wide:
-        return f"{wide[-1].where}: set padding=0, and size the layers before it to end in 16x16"
-    node = graph.convolutions[-1]
-    return f"{node.where}: use kernel_size=3, stride=1, padding=0 (or any kernel above its stride)"
+        remedy = "{layer}: set padding=0, and size the layers before it to end in 16x16"
+        return said(remedy, layer=wide[-1].where)
+    return said(
+        "{layer}: use kernel_size=3, stride=1, padding=0 (or any kernel above its stride)",
+        layer=graph.convolutions[-1].where,
+    )
 
 
 def _describe_loss(node: Node) -> str:
-    sizes = [f"{'x'.join(map(str, shape[-2:]))}" for shape in (node.input_shape, node.output_shape)]
-    kernel = _short(_settings(node, "kernel_size"))
-    return f"{node.where} (kernel {kernel}, padding 0) takes {sizes[0]} to {sizes[1]}"
+    sizes = ["x".join(map(str, shape[-2:])) for shape in (node.input_shape, node.output_shape)]
+    return said(
+        "{layer} (kernel {kernel}, padding 0) takes {before} to {after}",
+        layer=node.where,
+        kernel=_short(_settings(node, "kernel_size")),
+        before=sizes[0],
+        after=sizes[1],
+    )
 
 
 def _padded_by_hand(graph: Graph, node: Node) -> list[tuple[Node, int]]:
@@ -168,10 +201,18 @@ def _name_padding(by: Node, node: Node) -> str:
     if by.kind == "pad":
         mode = by.options.get("mode", "constant")
         if by.module == node.module and by.module:
-            return f"padding_mode={mode!r} with padding {_short(by.options['pad'])}"
-        where = f"at {by.module}" if by.module else "in forward()"
-        return f"{by.function} {where}, mode {mode!r}, by {_short(by.options['pad'])}"
-    return f"{by.where}, which enlarges the map"
+            setting = "padding_mode={mode!r} with padding {padding}"
+            return said(setting, mode=mode, padding=_short(by.options["pad"]))
+        return said(
+            "{function} at {module}, mode {mode!r}, by {padding}"
+            if by.module
+            else "{function} in forward(), mode {mode!r}, by {padding}",
+            function=by.function,
+            module=by.module,
+            mode=mode,
+            padding=_short(by.options["pad"]),
+        )
+    return said("{layer}, which enlarges the map", layer=by.where)
 
 
 def _spans(node: Node) -> list[int]:
@@ -193,12 +234,12 @@ def _short(values: Iterable[int]) -> str:
 def _judge_pooling(subject: Subject) -> Outcome:
     graph = subject.graph
     pools = [n for n in graph.of_kind(*POOLS) if _pools_something(n) and graph.takes_part(n)]
-    found = ", ".join(f"{node.where} ({node.kind})" for node in pools)
-    first = graph.convolutions[0].where
+    found = [said("{layer} ({kind})", layer=node.where, kind=node.kind) for node in pools]
+    remedy = "{layer}: put a pooling layer, such as nn.MaxPool2d(3), behind it"
     return Outcome(
         holds=bool(pools),
-        measured=found or "no pooling on the way from input to output",
-        remedy=f"{first}: put a pooling layer, such as nn.MaxPool2d(3), behind it",
+        measured=joined(found or [said("no pooling on the way from input to output")]),
+        remedy=said(remedy, layer=graph.convolutions[0].where),
     )
 
 
@@ -209,18 +250,19 @@ def _pools_something(node: Node) -> bool:
 
 CONDITIONS = (
     output_shape("2.a", (64, 16, 16)),
-    Condition("2.a", "at most 3 convolutions", "1 to 3 convolutions", _judge_count),
+    Condition(
+        "2.a", said("At most three convolutions."), said("1 to 3 convolutions"), _judge_count
+    ),
     Condition(
         "2.b",
-        "a convolution with padding 0, nothing padded by hand before it and a kernel larger than "
-        "its stride: it really loses border information",
-        "at least one",
+        EXERCISE.clause("2.b").plain,
+        said("a kernel larger than its stride, padding 0 and nothing padded by hand before it"),
         _judge_border,
     ),
     Condition(
         "2.c",
-        "pooling takes part (the exercise's aim mentions it)",
-        "a pooling layer",
+        EXERCISE.clause("2.c").plain,
+        said("a pooling layer"),
         _judge_pooling,
         required=False,
     ),

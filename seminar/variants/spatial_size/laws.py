@@ -50,7 +50,8 @@ def predict_border_profile(size: int, *, layers: int = 1) -> Tensor:
         The roots :math:`\sqrt{u_L}`, shape ``(N,)``, float64; 1 far from the border.
 
     Raises:
-        ValueError: If ``size`` or ``layers`` is not a positive whole number.
+        ValueError: If ``size`` or ``layers`` is below 1.
+        TypeError: If one of them is no whole number.
     """
     whole_number(size, "size", 1)
     whole_number(layers, "layers", 1)
@@ -135,7 +136,8 @@ def mean_square_of_largest(count: int) -> float:
         The mean square; 1/2 for one number.
 
     Raises:
-        ValueError: If ``count`` is not a positive whole number.
+        ValueError: If ``count`` is below 1.
+        TypeError: If it is no whole number.
     """
     whole_number(count, "count", 1)
     normal = scipy.stats.norm

@@ -7,7 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from seminar._text import joined, plural, said
 from seminar.conditions import Condition, Outcome, Subject, output_shape
+from seminar.exercises import Exercise
 from seminar.graph import Graph, Node
 from seminar.graph.routes import bottlenecks, is_global_average
 
@@ -28,19 +30,41 @@ def _global_average(graph: Graph) -> Node | None:
 
 def _judge_layers(subject: Subject) -> Outcome:
     layers = subject.graph.weight_layers
-    names = ", ".join(node.where for node in layers)
+    names = joined(node.where for node in layers)
     convolutional = all(node.kind != "linear" for node in layers)
     average = _global_average(subject.graph) if len(layers) == 4 and convolutional else None
     if average is not None:
-        return Outcome(True, f"4 convolutions ({names}) and GAP as the fifth layer")
-    many, other = len(layers) > 5, ""
-    if len(layers) == 4 and convolutional:
-        other = ", or average its map with nn.AdaptiveAvgPool2d(1) as the fifth layer"
-    return Outcome(
-        holds=len(layers) == 5,
-        measured=f"{len(layers)} convolution or Linear layers: {names}",
-        remedy=f"{layers[-1].where}: {'remove' if many else 'add'} "
-        f"{abs(len(layers) - 5)} convolution or Linear layer(s) here{other}",
+        measured = said("4 convolutions ({names}) and GAP as the fifth layer", names=names)
+        return Outcome(True, measured)
+    measured = plural(
+        len(layers),
+        "{n} convolution or Linear layer: {names}",
+        "{n} convolution or Linear layers: {names}",
+        names=names,
+    )
+    remedy = _layers_remedy(len(layers) - 5, layers[-1].where, convolutional=convolutional)
+    return Outcome(len(layers) == 5, measured, remedy)
+
+
+def _layers_remedy(excess: int, last: str, *, convolutional: bool) -> str:
+    if excess > 0:
+        return plural(
+            excess,
+            "{last}: remove {n} convolution or Linear layer here",
+            "{last}: remove {n} convolution or Linear layers here",
+            last=last,
+        )
+    if excess == -1 and convolutional:
+        return said(
+            "{last}: add 1 convolution or Linear layer here, or average its map with "
+            "nn.AdaptiveAvgPool2d(1) as the fifth layer",
+            last=last,
+        )
+    return plural(
+        -excess,
+        "{last}: add {n} convolution or Linear layer here",
+        "{last}: add {n} convolution or Linear layers here",
+        last=last,
     )
 
 
@@ -49,35 +73,48 @@ def _judge_variances(subject: Subject) -> Outcome:
     if len(layers) < 4:
         return Outcome(
             None,
-            f"only {len(layers)} layers with weights",
-            reason="layers 2, 3 and 4 are needed: build the five layers of clause 1.a first",
+            plural(len(layers), "only {n} layer with weights", "only {n} layers with weights"),
+            reason=said("layers 2, 3 and 4 are needed: build the five layers of clause 1.a first"),
         )
     second, third, fourth = layers[1:4]
     constant = [n.where for n in layers[1:4] if _weight(n).min() == _weight(n).max()]
     if constant:
-        names = ", ".join(constant)
+        names = joined(constant, last=" and ")
+        remedy = "{names}: all weights are equal; draw them at random, with nn.init.normal_"
         return Outcome(
             False,
-            f"the variance of {names} is 0",
-            remedy=f"{names}: all weights are equal; draw them at random, with nn.init.normal_",
+            said("the variance of {names} is 0", names=names),
+            remedy=said(remedy, names=names),
         )
     ratios = [_ratio(third, second), _ratio(third, fourth)]
     errors = [_relative_error(third, second), _relative_error(third, fourth)]
-    measured = f"Var(W3)/Var(W2) = {ratios[0]:.4f}, Var(W3)/Var(W4) = {ratios[1]:.4f}"
+    measured = said(
+        "Var(W3)/Var(W2) = {second:.4f}, Var(W3)/Var(W4) = {fourth:.4f}",
+        second=ratios[0],
+        fourth=ratios[1],
+    )
     if all(abs(ratio - 2) <= EXACT for ratio in ratios):
-        return Outcome(True, f"{measured} (exact)")
+        return Outcome(True, said("{ratios} (exact)", ratios=measured))
     if max(errors) > LARGEST_ERROR:
         return Outcome(
             None,
-            f"{measured}, with a standard error of {max(errors):.0%}",
-            reason=f"{third.where}: so few weights cannot tell 2 from chance; "
-            "set the variances exactly (standardise the weights), or use more channels",
+            said("{ratios}, with a standard error of {e:.0%}", ratios=measured, e=max(errors)),
+            reason=said(
+                "{layer}: so few weights cannot tell 2 from chance; set the variances exactly "
+                "(standardise the weights), or use more channels",
+                layer=third.where,
+            ),
         )
     rooms = [STANDARD_ERRORS * error for error in errors]
     near = [abs(r / 2 - 1) <= room for r, room in zip(ratios, rooms, strict=True)]
     if all(near):
-        note = f"sampled: within {STANDARD_ERRORS:.0f} standard errors of {2 * max(errors):.3f}"
-        return Outcome(True, f"{measured} ({note})")
+        within = said(
+            "{ratios} (sampled: within {many:.0f} standard errors of {error:.3f})",
+            ratios=measured,
+            many=STANDARD_ERRORS,
+            error=2 * max(errors),
+        )
+        return Outcome(True, within)
     if not any(near) and abs(ratios[0] / ratios[1] - 1) <= max(*rooms, EXACT):
         return Outcome(False, measured, remedy=_third_remedy(third, math.sqrt(math.prod(ratios))))
     wrong = [(n, r) for n, r, ok in zip((second, fourth), ratios, near, strict=True) if not ok]
@@ -85,15 +122,31 @@ def _judge_variances(subject: Subject) -> Outcome:
 
 
 def _third_remedy(third: Node, ratio: float) -> str:
-    remedy = f"{third.where}: multiply its weights by {math.sqrt(2 / ratio):.4g}"
-    slip = " (a doubled standard deviation makes the variance four times as large)"
-    return remedy + slip if abs(ratio - 4) < 0.2 else remedy
+    remedy = said(
+        "{layer}: multiply its weights by {factor:.4g}",
+        layer=third.where,
+        factor=math.sqrt(2 / ratio),
+    )
+    slip = "{remedy} (a doubled standard deviation makes the variance four times as large)"
+    return said(slip, remedy=remedy) if abs(ratio - 4) < 0.2 else remedy
 
 
 def _neighbour_remedy(third: Node, wrong: list[tuple[Node, float]]) -> str:
-    changes = [f"{n.where}: multiply its weights by {math.sqrt(r / 2):.4g}" for n, r in wrong]
-    whose = "its variance" if len(wrong) == 1 else "the variance of each"
-    return f"{'; '.join(changes)}, so that Var({third.where}) is twice {whose}"
+    changes = [
+        said(
+            "{layer}: multiply its weights by {factor:.4g}",
+            layer=node.where,
+            factor=math.sqrt(ratio / 2),
+        )
+        for node, ratio in wrong
+    ]
+    return plural(
+        len(wrong),
+        "{changes}, so that Var({third}) is twice its variance",
+        "{changes}, so that Var({third}) is twice the variance of each",
+        changes=joined(changes, "; "),
+        third=third.where,
+    )
 
 
 def _ratio(numerator: Node, denominator: Node) -> float:
@@ -104,12 +157,11 @@ def _ratio(numerator: Node, denominator: Node) -> float:
 def _relative_error(numerator: Node, denominator: Node) -> float:
     """Relative standard error of the ratio of two sampled variances, from size and kurtosis."""
     terms = []
-    for node in (numerator, denominator):
-        weight = _weight(node)
-        centred = weight - weight.mean()
-        variance = centred.square().mean()
-        kurtosis = (centred.pow(4).mean() / variance.square()).item() if variance > 0 else 3.0
-        terms.append((kurtosis - 1) / weight.numel())
+    for weight in map(_weight, (numerator, denominator)):
+        squares = (weight - weight.mean()).square()
+        # the kurtosis less 1, which rounding cannot make negative in this form
+        excess = (squares / squares.mean() - 1).square().mean().item()
+        terms.append(excess / weight.numel())
     return math.sqrt(sum(terms))
 
 
@@ -120,12 +172,12 @@ def _weight(node: Node) -> Tensor:
 
 
 CONDITIONS = (
-    Condition("1.a", "the network has exactly 5 layers", "5 layers", _judge_layers),
+    Condition("1.a", said("The network has exactly 5 layers."), said("5 layers"), _judge_layers),
     output_shape("1.a", (512, 1, 1), batch_size=1),
     Condition(
         "1.b",
-        "the weights of layer 3 have twice the variance of layer 2's and of layer 4's",
-        "both ratios 2",
+        Exercise.of(__name__).clause("1.b").plain,
+        said("both ratios 2"),
         _judge_variances,
     ),
 )
