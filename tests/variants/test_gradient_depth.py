@@ -36,7 +36,10 @@ from seminar.variants.gradient_depth import (
     predict_first_to_last,
     predict_gradients,
     predict_output_coherence,
+    predict_squared_norms,
     random_data,
+    record_growth,
+    shared_growth,
     slope_per_layer,
 )
 
@@ -125,7 +128,7 @@ def ordered(channels: int = 64, relu: type[nn.Module] = nn.ReLU) -> nn.Module:
         layers[f"norm{i}"] = nn.BatchNorm2d(sizes[i + 1])
         layers[f"act{i}"] = relu() if i == 2 else nn.ReLU()
         layers[f"drop{i}"] = nn.Dropout2d(0.1)
-    # BatchNorm turns the order of default weights round (see the page), so set the gains.
+    # BatchNorm turns the order of default weights round (see the page), so set the scales.
     with torch.no_grad():
         layers["conv0"].weight.mul_(8)
         layers["conv5"].weight.div_(8)
@@ -209,7 +212,7 @@ def test_own_network_holds_every_clause_over_60_seeds():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_untouched_initialization_with_eight_layers_holds_every_clause(seed):
-    assert check(VARIANT, build(seed, first_gain=None, depth=8), seed=seed).holds
+    assert check(VARIANT, build(seed, first_scale=None, depth=8), seed=seed).holds
 
 
 def finding(model: nn.Module, clause: str, *, shape=SHAPE):
@@ -262,7 +265,7 @@ def test_what_stands_between_convolutions_is_named():
 
 
 class Written(nn.Module):
-    """Six convolutions and a forward that the test writes; the gains make 5.c hold."""
+    """Six convolutions and a forward that the test writes; the scales make 5.c hold."""
 
     def __init__(self, forward, **layers: nn.Module) -> None:
         super().__init__()
@@ -669,8 +672,8 @@ def test_finding_says_which_reading_of_a_layer_was_found(model, reading):
     assert finding(model, "5.a").measured.endswith(reading)
 
 
-def test_reversed_gains_fail_5c_and_the_remedy_mends_them():
-    model = build(first_gain=0.1)
+def test_reversed_scales_fail_5c_and_the_remedy_mends_them():
+    model = build(first_scale=0.1)
     remedy = finding(model, "5.c").remedy
     factor = float(remedy.partition("weights by ")[2].split()[0])
     with torch.no_grad():
@@ -703,7 +706,7 @@ def test_the_remedy_aims_at_the_median_of_the_data_sets():
 
 
 def test_gradients_too_close_to_call_stay_undecided_with_a_reason():
-    model = build(first_gain=1 / 3)
+    model = build(first_scale=1 / 3)
     with torch.no_grad():  # move the median ratio to 1
         measured = finding(model, "5.c").measured
         ratio = float(measured.partition("L2 norm ")[2].split(",")[0])
@@ -821,9 +824,9 @@ def gradients(model: nn.Module, seed: int, dtype=torch.float64):
     return loss
 
 
-@pytest.mark.parametrize("first_gain", [3.0, None], ids=["no biases", "default biases"])
-def test_euler_identity_joins_neighbouring_layers(first_gain):
-    model = build(first_gain=first_gain)
+@pytest.mark.parametrize("first_scale", [3.0, None], ids=["no biases", "default biases"])
+def test_euler_identity_joins_neighbouring_layers(first_scale):
+    model = build(first_scale=first_scale)
     gradients(model, 0)
     layers = model.convolutions
     weights = [(c.weight * c.weight.grad).sum().item() for c in layers]
@@ -834,12 +837,12 @@ def test_euler_identity_joins_neighbouring_layers(first_gain):
         assert weights[i + 1] == pytest.approx(weights[i] + biases[i], abs=1e-11 * float(scale))
 
 
-def test_first_gain_changes_the_gradients_and_not_the_function():
-    he, graded = build(first_gain=1.0), build(first_gain=3.0)
+def test_first_scale_changes_the_gradients_and_not_the_function():
+    he, graded = build(first_scale=1.0), build(first_scale=3.0)
     assert gradients(graded, 0).item() == pytest.approx(gradients(he, 0).item(), rel=1e-5)
-    for own, other, gain in zip(graded.convolutions, he.convolutions, graded.gains, strict=True):
+    for own, other, scale in zip(graded.convolutions, he.convolutions, graded.scales, strict=True):
         # float32 weights are rounded once after scaling: 6e-8 each, six layers.
-        torch.testing.assert_close(own.weight.grad * gain, other.weight.grad, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(own.weight.grad * scale, other.weight.grad, rtol=1e-4, atol=1e-6)
 
 
 def layers_of(widths, stds, strides, bias_std=0.0):
@@ -868,11 +871,11 @@ def test_one_layer_level_is_counted_by_hand():
 @pytest.mark.parametrize(
     "case",
     [
-        {"first_gain": 2.0},
-        {"first_gain": None},
-        {"first_gain": 1.0, "bias": True},
-        {"first_gain": 1.0, "shortcut": True},
-        {"first_gain": None, "shortcut": True},
+        {"first_scale": 2.0},
+        {"first_scale": None},
+        {"first_scale": 1.0, "bias": True},
+        {"first_scale": 1.0, "shortcut": True},
+        {"first_scale": None, "shortcut": True},
     ],
     ids=["no biases", "default biases", "He and biases", "shortcuts", "shortcuts and biases"],
 )
@@ -889,9 +892,9 @@ def test_predicted_levels_agree_with_torch(case):
     assert np.all(abs(measured - predicted**2) < 4 * error + 0.02 * measured)
 
 
-@pytest.mark.parametrize("first_gain", [3.0, None], ids=["gains", "PyTorch's own"])
-def test_statistics_are_those_of_the_drawn_weights(first_gain):
-    model = build(first_gain=first_gain)
+@pytest.mark.parametrize("first_scale", [3.0, None], ids=["scales", "PyTorch's own"])
+def test_statistics_are_those_of_the_drawn_weights(first_scale):
+    model = build(first_scale=first_scale)
     for layer, expected in zip(model.convolutions, model.statistics(), strict=True):
         # The relative error of a standard deviation is at most 1/sqrt(2n), n >= 1728: 1.7 %.
         assert float(layer.weight.std().detach()) == pytest.approx(expected.weight_std, rel=0.06)
@@ -929,7 +932,7 @@ def test_batch_norm_without_a_border_follows_the_simple_law():
 
 
 def test_batch_norm_gradients_agree_with_torch():
-    case = {"first_gain": 1.0, "depth": 6, "batch_norm": True}
+    case = {"first_scale": 1.0, "depth": 6, "batch_norm": True}
     found = measure_networks(lambda seed: build(seed, **case), range(40), batch=16).outputs
     predicted = predict_batch_norm_gradients(build(**case).statistics())
     measured = np.sqrt(found.mean(0) / found.mean(0)[-1])
@@ -976,7 +979,7 @@ def test_output_coherence_on_one_pixel_agrees_with_quadrature():
 
 
 def test_output_coherence_agrees_with_torch():
-    case = {"first_gain": 1.0, "depth": 3}
+    case = {"first_scale": 1.0, "depth": 3}
     found = [
         measure_coherence(build(s, **case), s, loss="output part", batch=2)[-1] for s in range(40)
     ]
@@ -990,7 +993,7 @@ def test_output_coherence_agrees_with_torch():
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_measured_layers_agree_with_backward(loss):
-    model = build(3, first_gain=None)
+    model = build(3, first_scale=None)
     found = measure_layers(model, 5, loss=loss, batch=2)
     images, noise = random_data(5, 2)
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -1015,7 +1018,7 @@ def test_losses_of_the_two_parts_differ_from_the_mse_by_a_constant():
 
 
 def test_coherence_agrees_with_the_sum_over_positions():
-    model = build(0, first_gain=1.0, depth=3)
+    model = build(0, first_scale=1.0, depth=3)
     images, noise = random_data(1, 2)
     x = model.layers[:2](images)  # the input of the second layer, which has stride 2
     z = model.layers[2](x)
@@ -1033,14 +1036,14 @@ def test_coherence_agrees_with_the_sum_over_positions():
     ids=["ReLU", "LeakyReLU", "Tanh"],
 )
 def test_identity_breaks_where_the_activation_is_not_homogeneous(activation, broken):
-    model = build(0, first_gain=None)
+    model = build(0, first_scale=None)
     model.layers.relu3 = activation()
     # Rounding of float32 leaves 1e-7; Tanh squeezes numbers of size 0.1 by a percent.
     assert (identity_gap(model, 0) > 1e-6) == broken
 
 
 def test_shortcut_adds_to_the_convolution_before():
-    model, x = build(0, first_gain=1.0, depth=3, shortcut=True), torch.ones(1, 3, 32, 32)
+    model, x = build(0, first_scale=1.0, depth=3, shortcut=True), torch.ones(1, 3, 32, 32)
     first, second, third = model.convolutions
     before = second(first(x).relu())
     torch.testing.assert_close(model(x), (before + third(before.relu())).relu())
@@ -1085,6 +1088,14 @@ def test_numbers_per_seed_have_the_mean_and_the_error_of_the_statistic(per_seed,
     assert stats.sem(samples) * math.sqrt(199 / 200) == pytest.approx(error, rel=0.02)
 
 
+def test_names_of_the_first_edition_are_accepted():
+    old, new = build(3, first_gain=0.5, gain=2.0), build(3, first_scale=0.5, scale=2.0)
+    assert old.scales == new.scales
+    assert torch.equal(old.layers.conv2.weight, new.layers.conv2.weight)
+    with pytest.raises(TypeError, match="unknown argument 'frist_scale'"):
+        build(frist_scale=1.0)
+
+
 def test_same_seed_gives_the_same_weights_and_leaves_the_random_state_alone():
     state = torch.get_rng_state()
     one, two, other = (build(seed).layers.conv3.weight for seed in (4, 4, 5))
@@ -1097,12 +1108,12 @@ def test_same_seed_gives_the_same_weights_and_leaves_the_random_state_alone():
     ("arguments", "message"),
     [
         ({"depth": 1}, r"depth \(=1\) must be a whole number, at least 2"),
-        ({"first_gain": 0.0}, r"first_gain \(=0.0\) must be a positive"),
-        ({"gain": -1.0}, r"gain \(=-1.0\) must be a positive"),
-        ({"gain": 2.0, "first_gain": None}, r"gain \(=2.0\) must be 1 with PyTorch's own"),
+        ({"first_scale": 0.0}, r"first_scale \(=0.0\) must be a positive"),
+        ({"scale": -1.0}, r"scale \(=-1.0\) must be a positive"),
+        ({"scale": 2.0, "first_scale": None}, r"scale \(=2.0\) needs first_scale=1"),
         ({"shortcut": True, "batch_norm": True}, r"shortcut \(=True\) needs batch_norm=False"),
     ],
-    ids=["shallow", "zero", "negative", "gain of the default", "two cures"],
+    ids=["shallow", "zero", "negative", "scale of the default", "two cures"],
 )
 def test_build_refuses_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
@@ -1112,15 +1123,90 @@ def test_build_refuses_bad_arguments(arguments, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: type(build())(6, gains=[1.0]), r"gains .* must be 6 positive numbers"),
         (lambda: predict_first_to_last(0.0, 1.0), r"first_std \(=0.0\) must be positive"),
         (lambda: predict_gradients([]), "layers must hold one LayerStatistics"),
         (lambda: predict_batch_norm_gradients([]), "layers must hold one LayerStatistics"),
         (lambda: measure_layers(build(), 0, loss="L1"), r"loss \(='L1'\) must be one of"),
         (lambda: slope_per_layer([1.0, 2.0]), r"shape \(seeds, layers\)"),
     ],
-    ids=["gains", "zero weights", "no layers", "no layers to norm", "loss", "one seed"],
+    ids=["zero weights", "no layers", "no layers to norm", "loss", "one seed"],
 )
 def test_laws_refuse_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# Training.
+
+
+def small_classifier(*, norm=False, biases=False, activation=nn.ReLU):
+    layers = []
+    for inputs in (1, 6, 6):
+        layers.append(nn.Conv2d(inputs, 6, 3, stride=2, padding=1, bias=biases))
+        layers += [nn.BatchNorm2d(6)] * norm + [activation()]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(6, 3, bias=False))
+
+
+def trained(network, steps=12, optimizer=torch.optim.SGD, **settings):
+    """Train on random images and labels, in float64."""
+    generator = torch.Generator().manual_seed(0)
+    batches = [
+        (
+            torch.randn(8, 1, 8, 8, generator=generator, dtype=torch.float64),
+            torch.randint(3, (8,), generator=generator),
+        )
+        for _ in range(steps)
+    ]
+    network.double()
+    return record_growth(network, optimizer(network.parameters(), **settings), batches)
+
+
+def test_growth_records_weights_and_gradients_of_every_step():
+    torch.manual_seed(0)
+    network = small_classifier()
+    first = network[0].weight.detach().double().clone()
+    run = trained(network, steps=1, lr=0.1)
+    assert run.squares.shape == (2, 4)
+    assert run.gradients.shape == (1, 4)
+    assert run.losses.shape == (1,)
+    moved = (network[0].weight.detach() - first).square().sum()  # lr x gradient
+    assert run.gradients[0, 0] == pytest.approx(float(moved) / 0.1**2, rel=1e-9)
+    assert run.squares[1, 0] == pytest.approx(float(network[0].weight.square().sum()), rel=1e-12)
+
+
+@pytest.mark.parametrize("lr", [0.01, 0.5], ids=["small step", "large step"])
+def test_plain_chain_shares_its_growth(lr):
+    torch.manual_seed(0)
+    shared = shared_growth(trained(small_classifier(), lr=lr), lr)
+    assert np.ptp(shared) < 1e-11
+    assert abs(shared).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("network", "settings"),
+    [
+        ({"biases": True}, {}),
+        ({"activation": nn.Tanh}, {}),
+        ({}, {"momentum": 0.9}),
+        ({}, {"optimizer": torch.optim.Adam}),
+    ],
+    ids=["biases", "Tanh", "momentum", "Adam"],
+)
+def test_growth_is_not_shared_where_the_law_does_not_apply(network, settings):
+    torch.manual_seed(0)
+    shared = shared_growth(trained(small_classifier(**network), lr=0.1, **settings), 0.1)
+    assert np.ptp(shared) > 1e-3
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_weights_in_front_of_batch_norm_follow_the_law_of_their_gradients(decay):
+    torch.manual_seed(0)
+    network = small_classifier(norm=True)
+    for layer in network:
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eps = 1e-12
+    run = trained(network, lr=0.2, weight_decay=decay)
+    predicted = predict_squared_norms(run, 0.2, decay)
+    assert predicted.shape == run.squares.shape
+    assert run.squares[:, :3] == pytest.approx(predicted[:, :3], rel=1e-8)
+    assert run.squares[-1, 3] != pytest.approx(predicted[-1, 3], rel=1e-3)  # no BatchNorm behind
