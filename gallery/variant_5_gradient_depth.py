@@ -28,7 +28,7 @@ import torch
 from torch import nn
 
 from seminar.conditions import check
-from seminar.evidence import Answer, Comparison, estimate_ratio, seeds, show
+from seminar.evidence import Answer, Comparison, estimate_ratio, format_number, seeds, show
 from seminar.layers import network_strip
 from seminar.live import Guess
 from seminar.plotting import use_style
@@ -84,7 +84,7 @@ guess.ask()
 # **scale**. The scales fall from 3 to 1/3; you will see why.
 
 network = build(seed=0)
-scales = {f"conv{n}": f"×{scale:.2g}" for n, scale in enumerate(network.scales, 1)}
+scales = {f"layers.conv{n}": f"×{scale:.2g}" for n, scale in enumerate(network.scales, 1)}
 network_strip(network, VARIANT.input_shape, factors=scales)
 
 # %%
@@ -143,11 +143,12 @@ plt.show()
 #
 # In formulas:
 #
-# 1. A sum of :math:`n` terms, each times a random weight of standard deviation :math:`\sigma`, has
-#    :math:`n\sigma^2` times their mean square, and a ReLU lets half of that through. So the mean
-#    square :math:`q_l` of the signal follows
+# 1. A ReLU lets half of a mean square through, and a sum of :math:`n` terms, each times a random
+#    weight of standard deviation :math:`\sigma`, has :math:`n\sigma^2` times the rest. Biases of
+#    variance :math:`\sigma_b^2` are added. So the mean square of a layer's output is
 #
-#    .. math:: q_l = A\,(q_{l-1} + \text{biases}), \qquad A = n\sigma^2/2 .
+#    .. math:: q_l = A\,q_{l-1} + \sigma_b^2, \qquad A = n\sigma^2/2 .
+#
 # 2. On the way back the ReLU is open for half of the numbers, and nothing is added: the squared
 #    norm of the activation gradient is multiplied by the same :math:`A` in each layer (inside, a
 #    unit has as many outputs as inputs).
@@ -184,12 +185,11 @@ guess.answer(rows[0])
 
 # %%
 
-flat, fallen = (row.estimate.mean for row in rows[:2])
+flat, fallen = (format_number(row.estimate.mean, row.estimate.mean / 20) for row in rows[:2])
 show(
     Answer(
         "Depth alone does not: layer 2's gradient, divided by layer 24's, is "
-        f"{flat:.2g} without biases, {fallen:.1e} with PyTorch's defaults: small weights plus "
-        "biases.",
+        f"{flat} without biases, {fallen} with PyTorch's defaults: small weights plus biases.",
         variant=5,
     )
 )
@@ -268,8 +268,8 @@ print(f"first / last with the MSE: {estimate_ratio(first, last, power=0.5).forma
 print(f"the law of the noise loss: {sigma[-1] / sigma[0]:.4f}")
 
 # %%
-# The check uses the MSE, and the first gradient is the smaller one there, too. The page on :doc:`metrics and
-# losses <deeper/variant_5_metrics_and_losses>` says why the law fails.
+# The check uses the MSE, and the first gradient is the smaller one there, too. The page on
+# :doc:`metrics and losses <deeper/variant_5_metrics_and_losses>` says why the law fails.
 #
 # A trap
 # ------
