@@ -285,11 +285,12 @@ rows = show(
 rows
 
 # %%
-# The first row on the line of your guess, and the answer in one sentence:
+# The first row on the line of your guess:
 
 guess.answer(rows[0])
 
 # %%
+# The answer in one sentence:
 
 show(
     Answer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -96,12 +96,17 @@ class Report:
     Attributes:
         title: Number and title of the variant.
         findings: One per condition, in the order of the assignment.
-        strips: The networks that were judged, drawn; they stand above the table in HTML.
+        draw: Draws the networks that were judged, for the HTML alone.
     """
 
     title: str
     findings: tuple[Finding, ...]
-    strips: tuple[Strip, ...] = field(default=(), repr=False, compare=False)
+    draw: Callable[[], tuple[Strip, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @property
+    def strips(self) -> tuple[Strip, ...]:
+        """The networks that were judged, drawn; they stand above the table in HTML."""
+        return self.draw()
 
     @property
     def holds(self) -> bool:

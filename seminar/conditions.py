@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from seminar._checks import whole_number
 from seminar._registry import VARIANTS
 from seminar._report import Finding, Outcome, Report
-from seminar._text import said
+from seminar._text import joined, said
 from seminar.exercises import Exercise, numbers
 from seminar.graph import Graph, like_weights, observe
 from seminar.graph.failures import plain_module
@@ -196,9 +197,12 @@ def check(
         }
         subject = Subject(models, graphs, shape, variant.batch_size, seed)
         findings = tuple(_find(condition, subject) for condition in variant.conditions)
-    strips = tuple(Strip(steps(graph), caption=head) for head, graph in graphs.items())
     title = said("Variant {number}: {title}", number=variant.number, title=variant.title)
-    return Report(title, findings, strips)
+    return Report(title, findings, partial(_drawn, graphs))
+
+
+def _drawn(graphs: Mapping[str, Graph]) -> tuple[Strip, ...]:
+    return tuple(Strip(steps(graph), caption=head) for head, graph in graphs.items())
 
 
 def _observed(
@@ -237,7 +241,9 @@ def output_shape(
     Returns:
         The condition.
     """
-    wanted = f"({', '.join(map(str, ('batch' if batch_size is None else batch_size, *expected)))})"
+    sizes = joined(map(str, expected))
+    free = "(batch, {sizes})" if batch_size is None else "({batch}, {sizes})"
+    wanted = said(free, batch=batch_size, sizes=sizes)
 
     def judge(subject: Subject) -> Outcome:
         shape = tuple(subject.graph.output.shape)

@@ -34,19 +34,26 @@ class Clause:
 
     Attributes:
         id: Its id, such as ``"3.a"``.
-        text: What it asks, in Markdown; its values are the numbers that a check compares with.
+        template: What it asks, in Markdown, with the names of its values.
         kind: ``"required"``, ``"advice"``, which never fails a network, or ``"experiment"``,
             which a teacher marks.
+        values: The numbers in it that the check compares with, by name.
     """
 
     id: str
-    text: Message
+    template: str
     kind: str = "required"
+    values: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def plain(self) -> Message:
+    def text(self) -> str:
+        """What it asks, in Markdown."""
+        return Message(self.template, self.values)
+
+    @property
+    def plain(self) -> str:
         """The text without Markdown's marks."""
-        return Message(self.text.template.replace("`", ""), self.text.values)
+        return Message(self.template.replace("`", ""), self.values)
 
 
 @dataclass(frozen=True)
@@ -215,7 +222,7 @@ def _load(slug: str) -> Exercise:
 
 def _clause(data: Mapping[str, Any]) -> Clause:
     values = {name: Count(number) for name, number in data.get("values", {}).items()}
-    return Clause(data["id"], Message(data["text"], values), data.get("kind", "required"))
+    return Clause(data["id"], data["text"], data.get("kind", "required"), values)
 
 
 def _one_line(text: str) -> str:

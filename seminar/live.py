@@ -42,7 +42,7 @@ _STOPS = 60  # of the line, about
 _POWERS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def which_form(number: str, forms: tuple[str, ...]) -> str:
+def _form(number: str, forms: tuple[str, ...]) -> str:
     """Return the form of a noun that goes with a number: the first with 1, else the last."""
     return forms[0] if number == "1" else forms[-1]
 
@@ -221,7 +221,7 @@ class GuessAnswer:
             kind = "high" if value > mean else "low"
             apart = format_number(abs(value - mean), 10 * guess._step)
             forms = guess.difference or (guess.unit,)
-            apart = with_unit(apart, which_form(apart, forms))
+            apart = with_unit(apart, _form(apart, forms))
         measured = with_unit(self._number(mean), guess.unit)
         return str(WORDS[kind]).format(guess=guess.text(value), difference=apart, measured=measured)
 

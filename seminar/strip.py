@@ -14,73 +14,59 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from seminar._text import for_stdout
+from seminar._text import for_stdout, joined, render, said, told
 
 __all__ = ["Slab", "Strip", "height", "width"]
 
-#: Every word that a strip shows or says, so that another language can replace them.
-WORDS: dict[str, Any] = {
-    "title": "The network, from input to output",
-    "input": "Input {shape}",
-    "slab": "{name}: {layer}",
-    "from": ", from {sources}",
-    "gives": ", gives {shape}",
-    "then": ", then {notes}",
-    "factor": ", factor {factor}",
-    "marked": ", marked",
-    "more": "{count} more like it",
-    "left_out": "{count} more",
-    "and": " and ",
-    "names": {
-        "conv": "convolution",
-        "conv_transpose": "transposed convolution",
-        "other_conv": "convolution",
-        "linear": "linear layer",
-        "max_pool": "max pooling",
-        "avg_pool": "average pooling",
-        "gap": "global average pooling",
-        "adaptive_avg_pool": "average pooling to a fixed size",
-        "mean": "average",
-        "reshape": "reshape",
-        "flatten": "flatten",
-        "pad": "padding",
-        "resize": "resizing",
-        "add": "sum",
-        "cat": "concatenation",
-        "product": "product",
-        "assignment": "written into another tensor",
-        "adaptive_max_pool2d": "max pooling to a fixed size",
-        "__getitem__": "part",
-    },
-    "short": {
-        "conv": "",
-        "conv_transpose": "transposed",
-        "other_conv": "conv",
-        "linear": "linear",
-        "max_pool": "max",
-        "avg_pool": "mean",
-        "gap": "GAP",
-        "adaptive_avg_pool": "mean",
-        "mean": "mean",
-        "reshape": "reshape",
-        "flatten": "flatten",
-        "pad": "pad",
-        "resize": "resize",
-        "add": "add",
-        "cat": "join",
-        "product": "product",
-        "assignment": "write",
-        "input": "",
-        "adaptive_max_pool2d": "max",
-        "__getitem__": "part",
-    },
-    "settings": {
-        "kernel": "{}",
-        "stride": "stride {}",
-        "dilation": "dilation {}",
-        "groups": "groups {}",
-    },
-    "notes": {"norm": "norm", "relu": "ReLU", "add": "add", "product": "product"},
+#: What a layer does, as its sentence says it, and at its arrow. Other functions go by their names.
+_NAMES = {
+    "conv": said("convolution"),
+    "conv_transpose": said("transposed convolution"),
+    "other_conv": said("convolution"),
+    "linear": said("linear layer"),
+    "max_pool": said("max pooling"),
+    "avg_pool": said("average pooling"),
+    "gap": said("global average pooling"),
+    "adaptive_avg_pool": said("average pooling to a fixed size"),
+    "mean": said("average"),
+    "reshape": said("reshape"),
+    "flatten": said("flatten"),
+    "pad": said("padding"),
+    "resize": said("resizing"),
+    "add": said("sum"),
+    "cat": said("concatenation"),
+    "product": said("product"),
+    "assignment": said("written into another tensor"),
+    "adaptive_max_pool2d": said("max pooling to a fixed size"),
+    "__getitem__": said("part"),
+}
+_SHORT = {
+    "conv": "",
+    "conv_transpose": said("transposed"),
+    "other_conv": said("conv"),
+    "linear": said("linear"),
+    "max_pool": said("max"),
+    "avg_pool": said("mean"),
+    "gap": said("GAP"),
+    "adaptive_avg_pool": said("mean"),
+    "mean": said("mean"),
+    "reshape": said("reshape"),
+    "flatten": said("flatten"),
+    "pad": said("pad"),
+    "resize": said("resize"),
+    "add": said("add"),
+    "cat": said("join"),
+    "product": said("product"),
+    "assignment": said("write"),
+    "input": "",
+    "adaptive_max_pool2d": said("max"),
+    "__getitem__": said("part"),
+}
+_NOTES = {
+    "norm": said("norm"),
+    "relu": said("ReLU"),
+    "add": said("add"),
+    "product": said("product"),
 }
 
 _ALIKE = 6  # equal slabs in a row from which on only the first and the last are drawn
@@ -94,7 +80,7 @@ class Slab:
     Attributes:
         name: What stands under it, unique in its strip.
         shape: Shape of its result for one image: ``(C, H, W)`` or ``(features,)``.
-        kind: What it does, a key of the words above, or the name of a function; ``"input"``.
+        kind: What it does, as in the tables above, or the name of a function; ``"input"``.
         settings: ``kernel``, ``stride``, ``dilation``, ``groups``: sizes along the axes, or one
             number. What is not worth saying (a stride of 1) is left out.
         notes: What follows without changing the shape: ``"relu"``, ``"BN"``, ``"dropout"`` ….
@@ -113,8 +99,8 @@ class Slab:
     @property
     def lines(self) -> tuple[str, ...]:
         """What stands at the arrow, such as ``("3×3", "stride 2")``."""
-        first = WORDS["short"].get(self.kind, self.kind)
-        words = [WORDS["settings"][key].format(_sizes(n)) for key, n in self.settings.items()]
+        first = render(_SHORT.get(self.kind, self.kind))
+        words = [_setting(key, sizes) for key, sizes in self.settings.items()]
         if "kernel" in self.settings:
             first = f"{first} {words.pop(0)}"
         return tuple(line for line in (first.strip(), *words) if line)
@@ -127,7 +113,7 @@ class Slab:
     @property
     def note_texts(self) -> tuple[str, ...]:
         """The notes in words."""
-        return tuple(WORDS["notes"].get(note, note) for note in self.notes)
+        return tuple(render(_NOTES.get(note, note)) for note in self.notes)
 
     def answers_to(self, name: str) -> bool:
         """Return whether ``name`` is its name, its module or a block around it."""
@@ -181,8 +167,7 @@ class Strip:
     @property
     def alt(self) -> str:
         """The whole strip in words."""
-        said = [self._sentence(slab, before) for slab, before in self._with_before()]
-        return "; ".join(said) + "."
+        return "; ".join(self._sentence(*pair) for pair in self._with_before()) + "."
 
     def factor_of(self, slab: Slab) -> str:
         """Return what stands above a slab, or nothing."""
@@ -214,7 +199,7 @@ class Strip:
         tall = math.ceil(max(height(_box(slab)[1]) for slab in self.slabs)) + 12
         lines = max(len(_label(slab, before)) for slab, before in self._with_before())
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
-        label = "" if caption else f' aria-label="{html.escape(WORDS["title"])}"'
+        label = "" if caption else f' aria-label="{html.escape(told("The network, from input to output"))}"'
         kind = "network-strip with-factors" if self.factors else "network-strip"
         return (
             f'<figure class="{kind}"{label}><style>{_STYLE}</style>\n'
@@ -227,20 +212,20 @@ class Strip:
 
     def _sentence(self, slab: Slab, before: Slab | None) -> str:
         if slab.kind == "input":
-            text: str = WORDS["input"].format(shape=slab.shape_text)
+            text = told("Input {shape}", shape=slab.shape_text)
         else:
-            layer = WORDS["names"].get(slab.kind, slab.kind)
-            words = [WORDS["settings"][k].format(_sizes(n)) for k, n in slab.settings.items()]
+            layer = render(_NAMES.get(slab.kind, slab.kind))
+            words = [_setting(key, sizes) for key, sizes in slab.settings.items()]
             layer = ", ".join([" ".join([layer, *words[:1]]), *words[1:]])
-            text = WORDS["slab"].format(name=slab.name, layer=layer)
+            text = told("{name}: {layer}", name=slab.name, layer=layer)
             if _detour(slab, before):
-                text += WORDS["from"].format(sources=WORDS["and"].join(slab.sources))
-            text += WORDS["gives"].format(shape=slab.shape_text)
+                text += told(", from {sources}", sources=joined(slab.sources, " and "))
+            text += told(", gives {shape}", shape=slab.shape_text)
         if slab.notes:
-            text += WORDS["then"].format(notes=WORDS["and"].join(slab.note_texts))
+            text += told(", then {notes}", notes=joined(slab.note_texts, " and "))
         if self.factor_of(slab):
-            text += WORDS["factor"].format(factor=self.factor_of(slab))
-        return text + (WORDS["marked"] if self.is_marked(slab) else "")
+            text += told(", factor {factor}", factor=self.factor_of(slab))
+        return text + (told(", marked") if self.is_marked(slab) else "")
 
     def _items(self) -> list[str]:
         items: list[str] = []
@@ -250,11 +235,11 @@ class Strip:
                 items += [self._item(*pair) for pair in alike]
             else:
                 names = [pair[0].name for pair in alike]
-                count = WORDS["more"].format(count=len(alike) - 2)
+                count = told("{count} more like it", count=len(alike) - 2)
                 title = f"{names[1]} \N{HORIZONTAL ELLIPSIS} {names[-2]}"
                 items += [self._item(*alike[0]), _gap(count, title), self._item(*alike[-1])]
         if len(items) > _MOST:
-            count = WORDS["left_out"].format(count=len(items) - _MOST)
+            count = told("{count} more", count=len(items) - _MOST)
             items[_MOST // 2 : -(_MOST // 2)] = [_gap(count, count)]
         return items
 
@@ -286,6 +271,16 @@ class Strip:
 
 def _sizes(sizes: Sequence[int]) -> str:
     return "\N{MULTIPLICATION SIGN}".join(map(str, sizes))
+
+
+def _setting(key: str, sizes: Sequence[int]) -> str:
+    """Return a setting in words: the kernel's sizes stand for themselves."""
+    n = _sizes(sizes)
+    if key == "stride":
+        return told("stride {n}", n=n)
+    if key == "dilation":
+        return told("dilation {n}", n=n)
+    return told("groups {n}", n=n) if key == "groups" else n
 
 
 def _detour(slab: Slab, before: Slab | None) -> tuple[str, ...]:

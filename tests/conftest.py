@@ -1,9 +1,10 @@
-"""What all tests share: one thread, and the local Sphinx extensions on the path."""
+"""What all tests share: one thread, one seed, and the local Sphinx extensions on the path."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import random
 import sys
 from pathlib import Path
 
@@ -18,6 +19,11 @@ with contextlib.suppress(ImportError):  # the tests of the built site do without
     import torch
 
     torch.set_num_threads(1)
+
+    @pytest.fixture(autouse=True)
+    def torch_follows_the_printed_seed() -> None:
+        """Let torch start where Python's generator does, which pytest-randomly seeds."""
+        torch.manual_seed(random.getrandbits(32))
 
 
 @pytest.fixture

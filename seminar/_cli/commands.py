@@ -20,6 +20,7 @@ from seminar._cli.answer import FAILS, HOLDS, NO_ANSWER, USAGE, Answer, junit_te
 from seminar._cli.apart import answered_apart
 from seminar._cli.parameters import Shape
 from seminar._files import write_whole
+from seminar._text import said, told
 from seminar.exercises import EXERCISES
 
 ALONE = "alone"  #: the context's object where the process is ours alone, so that it may fork
@@ -126,7 +127,7 @@ def _print(answer: Answer, stream: TextIO) -> None:
         Printer(stream).answer(answer)
     else:
         Printer(sys.stderr).error(answer.error)
-        Printer(stream).line(f"{answer.file}: could not be checked.", "bold red")
+        Printer(stream).line(said("{file}: could not be checked.", file=answer.file), "bold red")
 
 
 def _write_junit(path: Path, answer: Answer) -> None:
@@ -134,8 +135,12 @@ def _write_junit(path: Path, answer: Answer) -> None:
         write_whole(path, junit_text(answer))
     except OSError as error:
         raise click.UsageError(
-            f"junit (={str(path)!r}) must be a file that you may write, got {error}; "
-            "name another place"
+            told(
+                "junit (={path!r}) must be a file that you may write, got {error}; name another "
+                "place",
+                path=str(path),
+                error=error,
+            )
         ) from error
 
 
@@ -199,12 +204,17 @@ def new(variant: int, folder: Path) -> None:
     for path in files:
         if path.exists():
             raise click.UsageError(
-                f"folder (={str(folder)!r}) must not hold the files to write, but {path} exists; "
-                "rename it, or give another --folder"
+                told(
+                    "folder (={folder!r}) must not hold the files to write, but {path} exists; "
+                    "rename it, or give another --folder",
+                    folder=str(folder),
+                    path=path,
+                )
             )
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in files.items():
         with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
-        click.echo(f"wrote {path}")
-    click.echo(f"next: seminar check {variant} {folder / exercise.starter_name}")
+        click.echo(told("wrote {path}", path=path))
+    first = folder / exercise.starter_name
+    click.echo(told("next: seminar check {variant} {file}", variant=variant, file=first))

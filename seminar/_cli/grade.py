@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seminar._cli.answer import NO_ANSWER
+from seminar._text import Message, count, joined, plural, said, told
 from seminar.exercises import EXERCISES, numbers
 
 if TYPE_CHECKING:
@@ -25,11 +26,16 @@ def variants(context: click.Context, parameter: click.Parameter, value: str) -> 
     """Return the numbers in ``1-3`` or ``1,3``, or refuse them."""
     found: set[int] = set()
     for part in value.replace(" ", "").split(","):
-        ends = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part)
+        ends = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", part)
         given = range(int(ends[1]), int(ends[2] or ends[1]) + 1) if ends else ()
         if not given or not set(given) <= set(EXERCISES):
             raise click.BadParameter(
-                f"variants (={value!r}) must be numbers from {numbers()}; write {ALL}, or 1,3"
+                told(
+                    "variants (={value!r}) must be numbers from {numbers}; write {all}, or 1,3",
+                    value=value,
+                    numbers=numbers(),
+                    all=ALL,
+                )
             )
         found.update(given)
     return tuple(sorted(found))
@@ -118,27 +124,41 @@ def grade(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     except RuntimeError as error:
-        click.echo(f"seminar grade: {error}.", err=True)
+        click.echo(told("seminar grade: {error}.", error=error), err=True)
         sys.exit(NO_ANSWER)
     _summarise(results, new, out)
 
 
 def _reject_misfit(backend: str, scheduler: str | None, jobs: int | None) -> None:
     if backend == "dask" and not scheduler:
-        raise click.UsageError("--backend dask needs the address of a scheduler; give --scheduler")
+        raise click.UsageError(
+            told("--backend dask needs the address of a scheduler; give --scheduler")
+        )
     if backend != "dask" and scheduler is not None:
-        raise click.UsageError("--scheduler is for a cluster; give --backend dask with it")
+        raise click.UsageError(told("--scheduler is for a cluster; give --backend dask with it"))
     if backend == "dask" and jobs is not None:
         raise click.UsageError(
-            "--jobs is for this machine; on a cluster the threads of its workers decide"
+            told("--jobs is for this machine; on a cluster the threads of its workers decide")
         )
 
 
 def _summarise(results: Mapping[str, Mapping[int, Result]], new: int, out: Path) -> None:
     everything = [result for one in results.values() for result in one.values()]
     counts = Counter(result.status for result in everything)
-    said = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    click.echo(f"{len(results)} students, {len(everything)} results, {new} of them new: {said}.")
-    click.echo(f"open {out / 'index.html'}; the marks are in {out / 'grades.csv'}")
+    each = [
+        said("{n} {status}", n=count(n), status=Message(status))
+        for status, n in sorted(counts.items())
+    ]
+    click.echo(
+        told(
+            "{students}, {results}, {new} of them new: {counts}.",
+            students=plural(len(results), "{n} student", "{n} students"),
+            results=plural(len(everything), "{n} result", "{n} results"),
+            new=count(new),
+            counts=joined(each),
+        )
+    )
+    places = {"page": out / "index.html", "table": out / "grades.csv"}
+    click.echo(told("open {page}; the marks are in {table}", **places))
     if "failed" in counts:
         sys.exit(NO_ANSWER)

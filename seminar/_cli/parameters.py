@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from seminar._text import joined, said, told
 from seminar.exercises import EXERCISES, numbers
 
 Shape = tuple[int, int, int]
@@ -17,7 +18,11 @@ def number(context: click.Context, parameter: click.Parameter, value: str) -> in
     if value.isdecimal() and int(value) in EXERCISES:
         return int(value)
     raise click.BadParameter(
-        f"variant (={value!r}) must be a number from {numbers()}; 'seminar list' shows them"
+        told(
+            "variant (={value!r}) must be a number from {numbers}; 'seminar list' shows them",
+            value=value,
+            numbers=numbers(),
+        )
     )
 
 
@@ -25,16 +30,17 @@ def python_file(context: click.Context, parameter: click.Parameter, value: str) 
     """Return the path of a Python file that exists, or refuse it."""
     path = Path(value)
     if path.suffix == ".ipynb":
-        remedy = "in a notebook, call seminar.check(VARIANT, net)"
+        remedy = said("in a notebook, call seminar.check(VARIANT, net)")
     elif path.is_dir():
-        remedy = "name a file in this folder"
+        remedy = said("name a file in this folder")
     elif not path.exists():
-        remedy = "'seminar new VARIANT' writes one to begin with"
+        remedy = said("'seminar new VARIANT' writes one to begin with")
     elif path.suffix != ".py":
-        remedy = "give it a name that ends in .py"
+        remedy = said("give it a name that ends in .py")
     else:
         return path
-    raise click.BadParameter(f"file (={value!r}) must be an existing Python file; {remedy}")
+    wrong = "file (={value!r}) must be an existing Python file; {remedy}"
+    raise click.BadParameter(told(wrong, value=value, remedy=remedy))
 
 
 def input_shape(
@@ -47,8 +53,11 @@ def input_shape(
     if found and all(int(size) > 0 for size in found.groups()):
         return int(found[1]), int(found[2]), int(found[3])
     raise click.BadParameter(
-        f"input-shape (={value!r}) must be three positive sizes C,H,W, without the batch; "
-        "write --input-shape 3,36,36"
+        told(
+            "input-shape (={value!r}) must be three positive sizes C,H,W, without the batch; write "
+            "--input-shape 3,36,36",
+            value=value,
+        )
     )
 
 
@@ -58,10 +67,15 @@ def target(context: click.Context, parameter: click.Parameter, value: str | None
         return None
     path = Path(value).absolute()  # the student's file may change the folder
     if path.is_dir():
-        raise click.BadParameter(f"junit (={value!r}) must be a file, not a folder; add its name")
+        wrong = "junit (={value!r}) must be a file, not a folder; add its name"
+        raise click.BadParameter(told(wrong, value=value))
     if not path.parent.is_dir():
         raise click.BadParameter(
-            f"junit (={value!r}) must lie in a folder that exists; make {path.parent} first"
+            told(
+                "junit (={value!r}) must lie in a folder that exists; make {folder} first",
+                value=value,
+                folder=path.parent,
+            )
         )
     return path
 
@@ -71,8 +85,13 @@ def accept_shape(variant: int, shape: Shape | None) -> None:
     exercise = EXERCISES[variant]
     if shape and not exercise.input_is_free and shape != exercise.input_shape:
         raise click.UsageError(
-            f"input-shape (={shape}) must be {exercise.input_shape}: variant {variant} prescribes "
-            "its input; leave the option out"
+            told(
+                "input-shape (={shape}) must be {own}: variant {variant} prescribes its input; "
+                "leave the option out",
+                shape=shape,
+                own=exercise.input_shape,
+                variant=variant,
+            )
         )
 
 
@@ -81,8 +100,16 @@ def accept_objects(variant: int, names: tuple[str, ...]) -> None:
     builders = EXERCISES[variant].builders
     if len(names) in {0, 1, len(builders)}:
         return
-    several = f"{len(builders)} networks, in the order of {', '.join(builders)}"
     raise click.UsageError(
-        f"object (={', '.join(names)}) must name {several if len(builders) > 1 else 'one network'} "
-        f"for variant {variant}; leave the others out"
+        told(
+            "object (={names}) must name {many} networks, in the order of {builders} for variant "
+            "{variant}; leave the others out"
+            if len(builders) > 1
+            else "object (={names}) must name one network for variant {variant}; leave the others "
+            "out",
+            names=", ".join(names),
+            many=len(builders),
+            builders=joined(builders),
+            variant=variant,
+        )
     )

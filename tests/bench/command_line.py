@@ -10,6 +10,7 @@ from pathlib import Path
 from timing import Row, timed
 
 RUNS = 7
+KEYS = ("cpu_s", "wall_s")
 
 
 def measure_command_line(clone: Path) -> list[Row]:
@@ -22,27 +23,27 @@ def measure_command_line(clone: Path) -> list[Row]:
     from seminar.exercises import EXERCISES
 
     with tempfile.TemporaryDirectory() as folder:
-        commands = {"import torch": ["-c", "import torch"]}
-        commands["seminar --help"] = ["-m", "seminar", "--help"]
+        commands: list[tuple[Row, list[str]]] = [
+            ({"key": "import_torch"}, ["-c", "import torch"]),
+            ({"key": "help"}, ["-m", "seminar", "--help"]),
+        ]
         for number, exercise in EXERCISES.items():
             path = Path(folder, exercise.starter_name)
             path.write_text(exercise.solution_file(), encoding="utf-8")
-            commands[f"seminar check {number}"] = ["-m", "seminar", "check", str(number), str(path)]
-        times: dict[str, list[Row]] = {what: [] for what in commands}
-        for _ in range(RUNS):
-            for what, command in commands.items():
-                times[what].append(timed(*command, cwd=clone))
-    keys = ("cpu_s", "wall_s")
-    rows = [
-        {"what": what}
-        | {key: round(statistics.median(run[key] for run in runs), 3) for key in keys}
-        for what, runs in times.items()
+            command = ["-m", "seminar", "check", str(number), str(path)]
+            commands.append(({"key": "check", "exercise": number}, command))
+        rounds = [[timed(*command, cwd=clone) for _, command in commands] for _ in range(RUNS)]
+    return [
+        row | {key: round(statistics.median(run[key] for run in runs), 3) for key in KEYS}
+        for (row, _), runs in zip(commands, zip(*rounds, strict=True), strict=True)
     ]
-    return [row | {"import_torch": round(row["cpu_s"] / rows[0]["cpu_s"], 2)} for row in rows]
 
 
 if __name__ == "__main__":
     root = Path(__file__).resolve().parents[2]
-    for row in measure_command_line(root):
-        print("{what:18} {cpu_s:6.2f} s CPU {wall_s:6.2f} s wall {import_torch:5.2f}".format(**row))
+    rows = measure_command_line(root)
+    for row in rows:
+        what = f"{row['key']} {row.get('exercise', '')}"
+        imports = row["cpu_s"] / rows[0]["cpu_s"]
+        print(f"{what:18} {row['cpu_s']:6.2f} s CPU {row['wall_s']:6.2f} s wall {imports:5.2f}")
     (root / "bench.log").unlink()

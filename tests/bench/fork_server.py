@@ -21,9 +21,7 @@ from timing import Row, timed
 ROUNDS = 3
 KEYS = ("cpu_s", "wall_s")
 CHECKS = 10  # of each exercise through the server in a round
-FRESH = "a check in a fresh process, no sandbox"
-TWO = "a check in two fresh processes, no sandbox"
-SERVER = "a check through the fork server, in the sandbox"
+FRESH, TWO, SERVER = "fresh", "two_fresh", "server"  # without, without and with the sandbox
 
 
 def measure_grading(clone: Path) -> list[Row]:
@@ -56,17 +54,16 @@ def measure_grading(clone: Path) -> list[Row]:
                 for number, path in paths.items()
             ]
             found[FRESH].append({key: statistics.mean(row[key] for row in fresh) for key in KEYS})
-            for what, runner, count in ((TWO, plain, 1), (SERVER, confined, CHECKS)):
+            for way, runner, count in ((TWO, plain, 1), (SERVER, confined, CHECKS)):
                 start = _cpu_seconds(), time.perf_counter()
                 graded(runner, count)
                 spent = _cpu_seconds() - start[0], time.perf_counter() - start[1]
                 each = [seconds / (count * len(files)) for seconds in spent]
-                found[what].append(dict(zip(KEYS, each, strict=True)))
+                found[way].append(dict(zip(KEYS, each, strict=True)))
     confined.close()
     return [
-        {"what": what}
-        | {key: round(statistics.median(row[key] for row in rows), 4) for key in KEYS}
-        for what, rows in found.items()
+        {"key": way} | {key: round(statistics.median(row[key] for row in rows), 4) for key in KEYS}
+        for way, rows in found.items()
     ]
 
 
@@ -95,7 +92,7 @@ if __name__ == "__main__":
     root = Path(__file__).resolve().parents[2]
     rows = measure_grading(root)
     for row in rows:
-        print("{what:50} {cpu_s:7.3f} s CPU {wall_s:7.3f} s wall".format(**row))
+        print("{key:10} {cpu_s:7.3f} s CPU {wall_s:7.3f} s wall".format(**row))
     for row in rows[:2]:
-        print(f"{row['what']}: {row['cpu_s'] / rows[2]['cpu_s']:.1f} times the server's CPU time")
+        print(f"{row['key']}: {row['cpu_s'] / rows[2]['cpu_s']:.1f} times the server's CPU time")
     (root / "bench.log").unlink()

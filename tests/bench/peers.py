@@ -46,8 +46,7 @@ def measure_defaults(clone: Path) -> list[Row]:
         text = ROLE.sub(r"\1", script.read_text(encoding="utf-8"))
         (folder / "gallery" / script.name).write_text(text, encoding="utf-8")
     command = ["-m", "sphinx", "-q", "-b", "html", DEFAULTS, f"{DEFAULTS}/html"]
-    what = "six pages by sphinx-gallery's, MathJax's and pydata-sphinx-theme's defaults, cold"
-    return [{"what": what} | timed(*command, cwd=clone)]
+    return [{"key": "defaults", "pages": len(pages(clone))} | timed(*command, cwd=clone)]
 
 
 def measure_notebooks(clone: Path) -> list[Row]:
@@ -66,4 +65,4 @@ def measure_notebooks(clone: Path) -> list[Row]:
     toctree = "".join(f"{name}\n" for name in names)
     (folder / "index.md").write_text(f"# Home\n\n```{{toctree}}\n{toctree}```\n", encoding="utf-8")
     command = ["-m", "sphinx", "-q", "-b", "html", NOTEBOOKS, f"{NOTEBOOKS}/html"]
-    return [{"what": "six pages as notebooks by MyST-NB, cold"} | timed(*command, cwd=clone)]
+    return [{"key": "notebooks", "pages": len(names)} | timed(*command, cwd=clone)]

@@ -1,11 +1,12 @@
 """What the site costs to build, and its commands to run, measured side by side: ``nox -s bench``.
 
-    python bench/run.py FOLDER [--only NAME ...] [--publish]
+    python tests/bench/run.py FOLDER [--only NAME ...] [--publish]
 
 clones the last commit into FOLDER (a new one) and measures there, in the quick tier and with one
 thread, in CPU and wall seconds. The unit is one ``import torch`` of the same run, so that machines
 compare. The results go to ``docs/_build/bench.json``; ``--publish`` also writes the copy that the
-build report shows, ``docs/_static/bench.json``.
+build report shows, ``docs/_static/bench.json``. Rows are known by a key; the build report has the
+words for it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import command_line
+import derive
 import fork_server
 import peers
 import weights
@@ -80,10 +82,10 @@ def scripts(clone: Path) -> list[str]:
 
 
 def measure_unit(clone: Path) -> list[Row]:
-    """One import of torch, the median of five: the unit of all other rows."""
+    """One import of torch, the median of five: the unit of all other rows, always measured."""
     runs = [timed("-c", "import torch", cwd=clone) for _ in range(5)]
     return [
-        {"what": "import torch, median of 5"}
+        {"key": "unit"}
         | {key: statistics.median(run[key] for run in runs) for key in ("cpu_s", "wall_s")}
     ]
 
@@ -91,21 +93,18 @@ def measure_unit(clone: Path) -> list[Row]:
 def measure_builds(clone: Path) -> list[Row]:
     """Cold, and after each kind of edit."""
     count = len(scripts(clone))
-    rows = [
-        {"what": f"the {count} scripts in one process"}
-        | timed("-c", RUN_ALL, *scripts(clone), cwd=clone)
-    ]
-    rows += [{"what": "cold build, one worker", "pages": count} | build(clone)]
-    rows += [{"what": "no change"} | build(clone)]
+    rows = [{"key": "scripts", "pages": count} | timed("-c", RUN_ALL, *scripts(clone), cwd=clone)]
+    rows += [{"key": "cold", "pages": count} | build(clone)]
+    rows += [{"key": "no_change"} | build(clone)]
     edits = {
-        "one text edited": ("docs/assignment.md", "\nA new sentence.\n"),
-        "one script edited": (scripts(clone)[-5], "\n# A new comment.\n"),
-        "one variant's module edited": ("seminar/variants/spatial_size.py", "\n# A new comment.\n"),
+        "text_edited": ("docs/assignment.md", "\nA new sentence.\n"),
+        "script_edited": (scripts(clone)[-5], "\n# A new comment.\n"),
+        "module_edited": ("seminar/variants/spatial_size/laws.py", "\n# A new comment.\n"),
     }
-    for what, (name, text) in edits.items():
+    for key, (name, text) in edits.items():
         with (clone / name).open("a", encoding="utf-8") as file:
             file.write(text)
-        rows += [{"what": what} | build(clone)]
+        rows += [{"key": key} | build(clone)]
     return rows
 
 
@@ -116,7 +115,7 @@ def measure_workers(clone: Path) -> list[Row]:
     clear(clone)
     with (clone / "docs" / "conf.py").open("a", encoding="utf-8") as conf:
         conf.write('\nsphinx_gallery_conf["parallel"] = 2\n')
-    row = {"what": "cold build, two workers"} | build(clone)
+    row = {"key": "two_workers"} | build(clone)
     return [row | {"same_results": results.read_bytes() == before} if before else row]
 
 
@@ -130,9 +129,7 @@ def measure_growth(clone: Path) -> list[Row]:
         for number in range(1, count + 1):
             path = clone / "gallery" / f"variant_9_copy_{number:02}.py"
             path.write_text(SMALL.format(number=number), encoding="utf-8")
-        rows += [
-            {"what": f"cold build, {count} copies of a small script", "pages": count} | build(clone)
-        ]
+        rows += [{"key": "copies", "pages": count} | build(clone)]
     return rows
 
 
@@ -144,16 +141,15 @@ def facts() -> Row:
     libraries = {name: version(name) for name in ("torch", "sphinx", "sphinx-gallery")}
     return {
         "commit": commit,
-        "commit's day": day,
+        "day": day,
         "cores": os.cpu_count(),
-        "load before": round(os.getloadavg()[0], 1),
-        "Python": platform.python_version(),
+        "load": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
         **libraries,
     }
 
 
 MEASURES: dict[str, Callable[[Path], list[Row]]] = {
-    "unit": measure_unit,
     "builds": measure_builds,
     "workers": measure_workers,
     "growth": measure_growth,
@@ -171,16 +167,19 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[*MEASURES, "weights"])
     parser.add_argument("--publish", action="store_true")
     options = parser.parse_args()
-    found: dict[str, Any] = {"facts": facts(), "times": [], "weights": []}
+    found: dict[str, Any] = {"facts": facts(), "times": [], "derived": [], "weights": []}
+    times: list[Row] = []
     targets = ["docs/_build/bench.json"] + ["docs/_static/bench.json"] * options.publish
     for name in options.only:
         # The builds with one worker and with two share a clone, to compare their results.
         place = options.folder.resolve() / ("growth" if name == "growth" else "builds")
         clone = place if place.is_dir() else copy_of(place)
+        times = times or measure_unit(clone)
         if name == "weights":
             found["weights"] = weights.measure(clone)
         else:
-            found["times"] += MEASURES[name](clone)
+            times += MEASURES[name](clone)
+        found |= {"times": derive.in_imports(times), "derived": derive.derive(times)}
         for target in targets:
             (ROOT / target).parent.mkdir(exist_ok=True)
             (ROOT / target).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

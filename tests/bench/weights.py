@@ -27,8 +27,8 @@ PAINT = """() => new Promise(done => new PerformanceObserver(
 ).observe({type: "largest-contentful-paint", buffered: true}))"""
 PAGE = "variant_1_weight_variance.html"
 SITES = {
-    "this site": ("docs/_build/html", {"home": "index.html", "variant 1": f"variants/{PAGE}"}),
-    "defaults": (f"{DEFAULTS}/html", {"home": "pages/index.html", "variant 1": f"pages/{PAGE}"}),
+    "ours": ("docs/_build/html", {"home": "index.html", "variant_1": f"variants/{PAGE}"}),
+    "defaults": (f"{DEFAULTS}/html", {"home": "pages/index.html", "variant_1": f"pages/{PAGE}"}),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 
@@ -193,11 +194,13 @@ def test_check_judges_with_gradients_inside_inference_mode():
         assert not check(variant(condition), NET).holds
 
 
-def test_report_prints_ascii():
+def test_report_prints_what_the_terminal_has(monkeypatch):
     condition = Condition("9.a", "2 × 3 → 6", "± 1", lambda s: Outcome(False, "√2 – ½", "−1"))
-    text = str(check(variant(condition, title="σ²"), NET))
-    assert text.isascii()
-    assert "sqrt 2 - 1/2" in text
+    report = check(variant(condition, title="σ²"), NET)
+    assert "√2 – ½" in str(report)
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert str(report).isascii()
+    assert "sqrt 2 - 1/2" in str(report)
 
 
 def test_check_names_a_convolution_of_another_dimension():

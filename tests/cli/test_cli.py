@@ -333,7 +333,8 @@ def test_terminal_of_another_alphabet_is_served(run):
     result = run("check", 3, "my_net.py", code=code, charset="cp1251")
     assert result.exit_code == 3
     assert "ValueError: ??" in result.stderr or "ValueError: слой" in result.stderr
-    assert run("show", 3, charset="ascii").exit_code == 0
+    assert "A 1x1 convolution" in run("show", 3, charset="ascii").stdout
+    assert "A 1×1 convolution" in run("show", 3, charset="cp1252").stdout
 
 
 def test_list_names_every_exercise(run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -44,6 +45,24 @@ def test_record_keeps_comparisons_and_answers(tmp_path):
     assert (docname, others) == ("variants/variant_1_weight_variance", [])
     assert (record["title"], record["answers"]) == ("One title", ["Yes."])
     assert record["results"] == [json.loads(json.dumps(comparison().to_dict()))]
+
+
+@pytest.mark.parametrize("place", ["results.json", "../results.json"])
+def test_records_of_a_build_are_merged_where_the_setting_says(tmp_path, place):
+    (tmp_path / "docs/pages").mkdir(parents=True)
+    record = {"title": "T", "variant": None, "answers": [], "results": [comparison().to_dict()]}
+    text = json.dumps(record)
+    (tmp_path / "docs/pages/page.record.json").write_text(text, encoding="utf-8")
+    config = SimpleNamespace(
+        sphinx_gallery_conf={"gallery_dirs": ["pages"]}, gallery_records_file=place
+    )
+    builder = SimpleNamespace(get_target_uri=lambda name: f"{name}.html")
+    folders = {name: tmp_path / name for name in ("doctreedir", "outdir")}
+    app = SimpleNamespace(srcdir=tmp_path / "docs", config=config, builder=builder, **folders)
+    app.env = SimpleNamespace()
+    gallery_records._merge(app)
+    (row,) = json.loads((tmp_path / "outdir" / place).resolve().read_text(encoding="utf-8"))
+    assert (row["law"], row["page"]) == ("law", "pages/page.html")
 
 
 def test_record_refuses_two_comparisons_of_one_name(tmp_path):

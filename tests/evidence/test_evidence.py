@@ -371,8 +371,8 @@ def test_base_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_level_stands_wherever_the_interval_does() -> None:
     row = Comparison("law", 2, estimate([1, 3], 0.8), 1)
-    assert "(80 % interval, 2 seeds)" in str(row)
-    assert "80 % interval" in str(row.estimate)
+    assert f"(80{SPACE}% interval, 2 seeds)" in str(row)
+    assert f"80{SPACE}% interval" in str(row.estimate)
     assert row.to_dict()["level"] == 0.8
 
 

@@ -11,17 +11,24 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import math
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from scipy import stats
+from sklearn.datasets import load_sample_images
 from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
 from seminar.arithmetic import conv_output_size
+from seminar.evidence import estimate
 from seminar.grading.limits import Limits
 from seminar.layers import layer_table
 from seminar.variants import VARIANTS
+from seminar.variants.parameter_budget.conditions import LIMIT
+from seminar.variants.weight_variance.conditions import EXACT, LARGEST_ERROR
 
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits()
@@ -45,34 +52,81 @@ FORMULAS = (
     re.compile(r":math:`[^`]*`", re.DOTALL),
     re.compile(r"``[^`]*``|`[^`\n]*`", re.DOTALL),
     re.compile(r"<https?:[^>]*>|\]\([^)]*\)"),
+    re.compile(r'\b(?:width|height)="\d+"'),
 )
 REFERENCES = re.compile(
     r"^(?:#+ )?(?:References|Sources|Further reading)\n.*", re.MULTILINE | re.DOTALL
 )
 YEAR = re.compile(r"\((?:19|20)\d\d\)|\b(?:et al\.|and others),? (?:19|20)\d\d")
 
-# Numbers of a derivation: as typed, and the expression that gives them.
+
+def sources():
+    """Return name, text blocks and code of every page."""
+    pages = {}
+    for script in sorted((ROOT / "gallery").rglob("*.py")):
+        blocks = split_code_and_text_blocks(str(script))[1]
+        text = "\n\n".join(block.content + "\n" for block in blocks if block.type == "text")
+        code = "\n".join(block.content for block in blocks if block.type == "code")
+        pages[script.stem] = (text, code)
+    texts = [ROOT / "README.md", *(ROOT / "gallery").rglob("*.rst"), *(ROOT / "docs").rglob("*.md")]
+    for page in sorted(texts):
+        name = page.relative_to(ROOT).with_suffix("").as_posix()
+        if not {"_build", "variants"} & set(page.parts):
+            pages[name] = (page.read_text(encoding="utf-8"), "")
+    return pages
+
+
+PAGES = sources()
+
+
+def parsed(code):
+    return ast.walk(ast.parse(re.sub(r"^%.*$", "", code, flags=re.MULTILINE)))
+
+
+def set_by(page, name):
+    """Return the decimals that a page's code assigns to a name, or passes or keys under it."""
+    values = []
+    for node in parsed(PAGES[page][1]):
+        match node:
+            case ast.keyword(arg=str(named), value=value) if named == name:
+                values.append(value)
+            case ast.Assign(targets=[ast.Name(named)], value=value) if named == name:
+                values.append(value)
+            case ast.Dict(keys=keys, values=found):
+                pairs = zip(keys, found, strict=True)
+                values += [v for k, v in pairs if isinstance(k, ast.Constant) and k.value == name]
+    inside = (node for tree in values for node in ast.walk(tree))
+    numbers = (node.value for node in inside if isinstance(node, ast.Constant))
+    return sorted({one for one in numbers if type(one) is float})
+
+
+PADDED = layer_table(VARIANTS[2].build(padding=1), VARIANTS[2].input_shape).rows[-1]
+NOISE, GREY = set_by("variant_6_pooling_kinds", "grey")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYTHON = float(PROJECT["requires-python"].removeprefix(">="))
+LICENCE = re.search(r"licenses/by/([\d.]+)", load_sample_images().DESCR)
+LEVEL = inspect.signature(estimate).parameters["level"].default
+
+# Numbers that the package, a page's code, another source or mathematics gives: as typed, and the
+# expression that computes them.
 DERIVED: dict[str, dict[str, float]] = {
     "2": {
-        "68": 18**2 - 16**2,
-        "324": 18**2,
-        "18": 16 + 2,
-        "50 %": 100 * 0.5,
+        "324": PADDED.output_shape[-2] * PADDED.output_shape[-1],
+        "50 %": 100 * stats.norm.sf(0),
         "62": conv_output_size(64, 5, padding=1),
         "31": conv_output_size(64, 3, stride=2),
     },
-    "3": {"50,000": 50_000},
-    "4": {"8192": 128 * 8 * 8, "63": 64 - 1},
-    "6": {"256": 16 * 16},
-    # Settings of an experiment that are no integers: gains, noise, tolerances set beforehand.
-    "variant_2_border_depth": {"0.001": 1e-3},
-    "variant_5_depth_and_cures": {"1.4": 1.4, "0.001": 1e-3},
-    "variant_6_pooling_kinds": {"0.5": 0.5, "0.1": 0.1},
-    # What the package needs, the version of a licence, the size of a picture.
-    "README": {"2.0": 2.0, "1.5": 1.5, "3.11": 3.11, "640": 640, "5,000": 5_000},
-    # The assignment's own limits, the check's tolerances and the versions of Python and the data.
-    "docs/assignment": {"50,000": 50_000, "0.001": 1e-3, "10 %": 10},
-    "docs/run-it-yourself": {"3.11": 3.11, "5,000": 5_000},
+    "3": {"50,000": LIMIT},
+    # Settings of an experiment that are no integers.
+    "variant_2_border_depth": {"0.001": min(set_by("variant_2_border_depth", "tolerance"))},
+    "variant_5_depth_and_cures": {
+        "1.4": max(set_by("variant_5_depth_and_cures", "gain")),
+        "0.001": min(set_by("variant_5_depth_and_cures", "tolerance")),
+    },
+    "variant_6_pooling_kinds": {"0.5": GREY, "0.1": NOISE},
+    "README": {"2.0": float(LICENCE[1]), "3.11": PYTHON},
+    "docs/assignment": {"50,000": LIMIT, "0.001": EXACT, "10 %": 100 * LARGEST_ERROR},
+    "docs/run-it-yourself": {"3.11": PYTHON},
     "docs/grading": {
         "30": LIMITS.seconds,
         "32,000,000": LIMITS.parameters,
@@ -81,8 +135,7 @@ DERIVED: dict[str, dict[str, float]] = {
         "3,000": LIMITS.steps,
     },
 }
-# The level of every interval on the site, a definition.
-EVERYWHERE: dict[str, float] = {"95 %": 95}
+EVERYWHERE: dict[str, float] = {"95 %": 100 * LEVEL}
 # Words that define, set or derive; the reason says which.
 PHRASES: dict[str, str] = {
     "Ours loses it three times": "three layers of the network",
@@ -121,25 +174,6 @@ PHRASES: dict[str, str] = {
 }
 
 
-def sources():
-    """Return name, text blocks and code of every page."""
-    pages = {}
-    for script in sorted((ROOT / "gallery").rglob("*.py")):
-        blocks = split_code_and_text_blocks(str(script))[1]
-        text = "\n\n".join(block.content + "\n" for block in blocks if block.type == "text")
-        code = "\n".join(block.content for block in blocks if block.type == "code")
-        pages[script.stem] = (text, code)
-    texts = [ROOT / "README.md", *(ROOT / "gallery").rglob("*.rst"), *(ROOT / "docs").rglob("*.md")]
-    for page in sorted(texts):
-        name = page.relative_to(ROOT).with_suffix("").as_posix()
-        if not {"_build", "variants"} & set(page.parts):
-            pages[name] = (page.read_text(encoding="utf-8"), "")
-    return pages
-
-
-PAGES = sources()
-
-
 def prose(text):
     """Return the text without formulas, code, citations and the list of references."""
     for pattern in (REFERENCES, *FORMULAS, YEAR):
@@ -176,22 +210,29 @@ def sizes(name, code):
     """Return the integers that the code of a page sets, and the sizes of its network."""
     number = name.removeprefix("variant_")[:1]
     own = network_sizes(int(number)) if number.isdigit() else set()
-    nodes = ast.walk(ast.parse(re.sub(r"^%.*$", "", code, flags=re.MULTILINE)))
-    values = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    values = {node.value for node in parsed(code) if isinstance(node, ast.Constant)}
     return own | {one for one in values if type(one) is int}
 
 
+@functools.cache
+def no_sizes(name):
+    """Return the numbers in a page's prose that are no sizes."""
+    text, code = PAGES[name]
+    known = sizes(name, code)
+    return {one for one in stated_numbers(prose(text)) if "%" in one or value(one) not in known}
+
+
+def variant_of(name):
+    return name.removeprefix("variant_")[:1]
+
+
 def derived(name):
-    variant = name.removeprefix("variant_")[:1]
-    return EVERYWHERE | DERIVED.get(variant, {}) | DERIVED.get(name, {})
+    return EVERYWHERE | DERIVED.get(variant_of(name), {}) | DERIVED.get(name, {})
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_number_in_prose_is_no_result(name):
-    text, code = PAGES[name]
-    known = sizes(name, code)
-    free = stated_numbers(prose(text)) - derived(name).keys()
-    assert not {one for one in free if "%" in one or value(one) not in known}
+    assert not no_sizes(name) - derived(name).keys()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -207,8 +248,32 @@ def test_allowed_phrase_is_still_in_use(phrase):
     assert any(phrase in prose(text) for text, _ in PAGES.values())
 
 
+@pytest.mark.parametrize("where", DERIVED)
+def test_derived_number_is_still_in_use(where):
+    used = [no_sizes(name) for name in PAGES if where in (name, variant_of(name))]
+    assert not DERIVED[where].keys() - set().union(*used)
+
+
+def test_no_number_is_justified_by_itself():
+    tables = [
+        node.value
+        for node in ast.parse(Path(__file__).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.AnnAssign) and node.target.id in ("DERIVED", "EVERYWHERE")
+    ]
+    cells = [cell for table in tables for node in ast.walk(table) if isinstance(node, ast.Dict)
+             for cell in node.values if not isinstance(cell, ast.Dict)]  # fmt: skip
+    alone = [
+        ast.unparse(cell)
+        for cell in cells
+        if not any(isinstance(node, ast.Name) for node in ast.walk(cell))
+    ]
+    assert cells
+    assert not alone
+
+
 def test_derived_number_is_what_its_expression_gives():
-    rows = [(one, got) for table in DERIVED.values() for one, got in table.items()]
+    tables = [EVERYWHERE, *DERIVED.values()]
+    rows = [(one, got) for table in tables for one, got in table.items()]
     for typed, expected in rows:
         digits = len(typed.partition(".")[2].rstrip("% "))
         assert math.isclose(value(typed), expected, abs_tol=0.5001 * 10.0**-digits), typed

@@ -65,7 +65,7 @@ def test_answer_is_folded_with_its_id_inside_and_left_out_of_the_contents(small_
     assert 'id="answer-to-1"' in folded.partition("</summary>")[2]
     assert "Sixty-eight" in folded
     assert "More." not in folded
-    assert page.count("Answer to 1") == 1
+    assert page.count("Answer to 1") == page.count('id="answer-to-1"') == 1
 
 
 def test_translated_section_is_folded_by_its_source(small_site, tmp_path):

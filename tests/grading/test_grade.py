@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -22,6 +23,7 @@ from junitparser import JUnitXml
 
 import seminar
 from seminar._cli import cli
+from seminar._cli.grade import variants
 from seminar.exercises import EXERCISES
 from seminar.grading.box import sandbox
 from seminar.grading.classroom import grade as grading
@@ -363,6 +365,14 @@ def test_wrong_option_is_a_usage_error(options, said, fake, folder, tmp_path):
     ran = CliRunner().invoke(cli, command)
     assert ran.exit_code == 2
     assert said in ran.stderr
+
+
+def test_numbers_of_two_digits_can_be_named(monkeypatch):
+    command = sys.modules["seminar._cli.grade"]
+    monkeypatch.setattr(command, "EXERCISES", dict.fromkeys(range(1, 13)))
+    assert variants(None, None, "9-11, 2") == (2, 9, 10, 11)
+    with pytest.raises(click.BadParameter, match="must be numbers from"):
+        variants(None, None, "12-13")
 
 
 def test_trusted_files_are_graded_without_a_sandbox(tmp_path):

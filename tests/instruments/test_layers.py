@@ -334,7 +334,6 @@ def deep() -> LayerTable:
 
 def test_text_fits_a_terminal() -> None:
     text = str(deep())
-    assert str(layer_table(nn.ConvTranspose2d(3, 3, 2), (3, 8, 8))).isascii()
     assert max(map(len, text.splitlines())) <= 80
     assert "2,359,808" in text
     assert text.splitlines()[-1].startswith("sum ")

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seminar.evidence import Comparison, Estimate, estimate
-from seminar.live import Guess, GuessAnswer, which_form
+from seminar.live import Guess, GuessAnswer, _form
 
 LINEAR = Guess("By which factor?", low=1, high=4)
 PERCENT = Guess("How many?", low=-20, high=20, unit="%", difference=("point", "points"))
@@ -81,8 +81,8 @@ def test_singular_and_plural() -> None:
     answer = PERCENT.answer(estimate([3.01, 2.99, 3.0]))
     assert "1\N{NO-BREAK SPACE}point too high" in answer.sentence(4)
     assert "2\N{NO-BREAK SPACE}points too low" in answer.sentence(1)
-    assert which_form("1", ("a", "b")) == "a"
-    assert which_form("1.0", ("a", "b")) == "b"
+    assert _form("1", ("a", "b")) == "a"
+    assert _form("1.0", ("a", "b")) == "b"
 
 
 def test_answer_shows_law_and_measurement_where_they_are() -> None:

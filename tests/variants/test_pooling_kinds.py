@@ -143,11 +143,6 @@ def valid(name: str, **change: object) -> nn.Module:
     return BUILDERS[name](**(settings | change))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
-
-
 # The conditions
 
 

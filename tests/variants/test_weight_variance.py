@@ -299,7 +299,7 @@ def test_four_layers_without_gap_behind_them_fail_1a(style):
 
 
 def three_valued(*variances: float, width: int = 60, one_in: int = 3) -> nn.Module:
-    """Layers 2, 3 and 4 of width^2 weights, one in three a or -a, else 0: their kurtosis is 3."""
+    """Layers 2, 3 and 4 of width^2 weights, one in ``one_in``, its kurtosis, a or -a and else 0."""
     layers = [nn.Conv2d(width, width, 1, bias=False) for _ in variances]
     for layer, variance in zip(layers, variances, strict=True):
         signs = torch.tensor([1.0, -1.0] + [0.0] * 2 * (one_in - 1)).repeat(width**2 // 2 // one_in)

@@ -74,9 +74,8 @@ class FoldSections(SphinxTransform):
             title = section.next_node(nodes.title)
             # A translation replaces the title's children; what it was made from stays.
             if words and title is not None and title.rawsource.startswith(words):
-                section.replace_self(
-                    fold(title.children, *section.children[1:], ids=section["ids"])
-                )
+                folded = fold(title.children, *section.children[1:], ids=section["ids"])
+                section.parent.replace(section, folded)  # replace_self would copy the ids
 
 
 class FoldCode(SphinxTransform):

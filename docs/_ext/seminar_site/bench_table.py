@@ -1,4 +1,4 @@
-"""Show what ``bench/run.py`` measured, from the copy that is kept with the sources.
+"""Show what ``tests/bench/run.py`` measured, from the copy that is kept with the sources.
 
 ::
 
@@ -6,13 +6,12 @@
     ```
 
 The file says for which commit and on how many cores it was measured; it is not measured again by a
-build, so that two builds agree. Times are also shown in imports of torch, measured in the same run.
+build, so that two builds agree. Its rows have keys and numbers; here are the words for the keys.
 """
 
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,56 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from gallerykit.tables import table
+
+FACTS = {
+    "commit": "commit",
+    "day": "commit's day",
+    "cores": "cores",
+    "load": "load before",
+    "python": "Python",
+    "torch": "torch",
+    "sphinx": "sphinx",
+    "sphinx-gallery": "sphinx-gallery",
+}
+TIMES = {
+    "unit": "import torch, median of 5",
+    "scripts": "the {pages} scripts in one process",
+    "cold": "cold build, one worker",
+    "no_change": "no change",
+    "text_edited": "one text edited",
+    "script_edited": "one script edited",
+    "module_edited": "one variant's module edited",
+    "two_workers": "cold build, two workers",
+    "copies": "cold build, {pages} copies of a small script",
+    "defaults": "cold, {pages} pages by sphinx-gallery's, MathJax's and PyData's defaults",
+    "notebooks": "cold, {pages} pages as notebooks by MyST-NB",
+    "import_torch": "import torch",
+    "help": "seminar --help",
+    "check": "seminar check {exercise}",
+    "fresh": "a check in a fresh process, no sandbox",
+    "two_fresh": "a check in two fresh processes, no sandbox",
+    "server": "a check through the fork server, in the sandbox",
+}
+DERIVED = {
+    "cold_over_scripts": "cold build over its scripts in one process",
+    "overhead_per_page": "the site's overhead per page, imports of torch",
+    "no_change": "rebuild without a change, imports of torch",
+    "two_workers_over_one": "wall time, two workers over one, on two idle cores",
+    "one_more_page": "one small page more, {few} to {many}, imports of torch (linear: equal)",
+    "costliest_check": "the costliest seminar check, imports of torch",
+    "help_wall_s": "seminar --help, s on the wall",
+    "fresh_over_server": "CPU of a fresh process over the fork server's",
+    "two_fresh_over_server": "CPU of two fresh processes over the fork server's",
+}
+WEIGHTS = {
+    "page": "page",
+    "site": "site",
+    "kb": "kB, gzip",
+    "requests": "files",
+    "elsewhere": "requests to other hosts",
+    "paint_ms": "largest paint at a quarter of the CPU's speed, ms",
+}
+NAMES = {"home": "home", "variant_1": "variant 1", "ours": "this site", "defaults": "defaults"}
 
 
 class BenchTable(SphinxDirective):
@@ -33,32 +82,37 @@ class BenchTable(SphinxDirective):
         path = Path(self.env.srcdir, self.arguments[0])
         self.env.note_dependency(str(path))
         bench = json.loads(path.read_text(encoding="utf-8"))
-        facts = ", ".join(f"{name} {value}" for name, value in bench["facts"].items())
+        facts = ", ".join(f"{FACTS[key]} {value}" for key, value in bench["facts"].items())
         content: list[nodes.Node] = [nodes.paragraph("", f"Measured with: {facts}.")]
         heads = ("what", "CPU, s", "wall, s", "imports of torch")
         content.append(table(heads, times(bench), "bench-table"))
         heads = ("from these", "value", "goal")
-        content.append(table(heads, derive(bench["times"]), "bench-table"))
+        content.append(table(heads, derived(bench), "bench-table"))
         if bench["weights"]:
-            columns = {
-                "page": "page",
-                "site": "site",
-                "kb": "kB, gzip",
-                "requests": "files",
-                "elsewhere": "requests to other hosts",
-                "paint_ms": "largest paint at a quarter of the CPU's speed, ms",
-            }
-            rows = [[str(row[key]) for key in columns] for row in bench["weights"]]
-            content.append(table(tuple(columns.values()), rows, "bench-table"))
+            rows = [
+                [NAMES[row["page"]], NAMES[row["site"]], *(str(row[key]) for key in [*WEIGHTS][2:])]
+                for row in bench["weights"]
+            ]
+            content.append(table(tuple(WEIGHTS.values()), rows, "bench-table"))
         return content
 
 
 def times(bench: dict[str, Any]) -> list[list[str]]:
-    """Return a row for each measurement; the first is the unit."""
-    unit = bench["times"][0]["cpu_s"]
+    """Return a row for each measurement."""
     return [
-        [row["what"], *map(_short, (row["cpu_s"], row["wall_s"], row["cpu_s"] / unit))]
+        [
+            TIMES[row["key"]].format(**row),
+            *map(_short, (row["cpu_s"], row["wall_s"], row["imports"])),
+        ]
         for row in bench["times"]
+    ]
+
+
+def derived(bench: dict[str, Any]) -> list[list[str]]:
+    """Return a row for each number that follows from the times."""
+    return [
+        [DERIVED[row["key"]].format(**row), _number(row["value"]), _goal(row)]
+        for row in bench["derived"]
     ]
 
 
@@ -66,62 +120,13 @@ def _short(value: float) -> str:
     return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
-def derive(rows: list[dict[str, Any]]) -> list[list[str]]:
-    """Return what the times say about the site: overhead, rebuilds, workers, growth."""
-    cpu = {row["what"]: row["cpu_s"] for row in rows}
-    wall = {row["what"]: row["wall_s"] for row in rows}
-    pages = {row["what"]: row["pages"] for row in rows if "pages" in row}
-    unit, cold = rows[0]["cpu_s"], "cold build, one worker"
-    found: list[list[str]] = []
-    bare = next((what for what in cpu if what.endswith("scripts in one process")), None)
-    if bare and cold in cpu:
-        found.append(
-            ["cold build over its scripts in one process", f"{cpu[cold] / cpu[bare]:.2f}", ""]
-        )
-        each = (cpu[cold] - cpu[bare]) / pages[cold] / unit
-        found.append(["the site's overhead per page, imports of torch", f"{each:.2f}", "≤ 0.5"])
-    if "no change" in cpu:
-        found.append(
-            [
-                "rebuild without a change, imports of torch",
-                f"{cpu['no change'] / unit:.2f}",
-                "≤ 0.9",
-            ]
-        )
-    if cold in wall and "cold build, two workers" in wall:
-        ratio = wall["cold build, two workers"] / wall[cold]
-        found.append(
-            ["wall time, two workers over one", f"{ratio:.2f}", "≤ 0.65 on two idle cores"]
-        )
-    copies = sorted((pages[what], cpu[what]) for what in cpu if "copies" in what)
-    for (few, less), (many, more) in pairwise(copies):
-        slope = (more - less) / (many - few) / unit
-        found.append(
-            [
-                f"one more small page, from {few} to {many}, imports of torch",
-                f"{slope:.2f}",
-                "linear",
-            ]
-        )
-    return found + _commands(cpu, wall)
+def _number(value: float) -> str:
+    return f"{value:.1f}" if value >= 5 else f"{value:.2f}"
 
 
-def _commands(cpu: dict[str, float], wall: dict[str, float]) -> list[list[str]]:
-    """Return what the times say about the command line and the grader."""
-    found: list[list[str]] = []
-    checks = [seconds for what, seconds in cpu.items() if what.startswith("seminar check")]
-    if checks and "import torch" in cpu:
-        ratio = max(checks) / cpu["import torch"]
-        found.append(["the costliest seminar check, imports of torch", f"{ratio:.2f}", "≤ 1.3"])
-    if "seminar --help" in wall:
-        found.append(["seminar --help, s on the wall", f"{wall['seminar --help']:.2f}", "< 0.33"])
-    server = next((what for what in cpu if what.endswith("fork server, in the sandbox")), None)
-    for what, goal in (("a fresh process", "≥ 20"), ("two fresh processes", "")):
-        fresh = f"a check in {what}, no sandbox"
-        if server and fresh in cpu:
-            ratio = cpu[fresh] / cpu[server]
-            found.append([f"CPU of {what} over the fork server's", f"{ratio:.1f}", goal])
-    return found
+def _goal(row: dict[str, Any]) -> str:
+    signs = {"at_most": "≤", "at_least": "≥"}
+    return "".join(f"{sign} {row[key]}" for key, sign in signs.items() if key in row)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

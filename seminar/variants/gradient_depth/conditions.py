@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seminar._text import Message, joined, plural, said
+from seminar._text import joined, plural, said
 from seminar.conditions import Condition, Outcome, Subject, output_shape
 from seminar.exercises import Exercise
 from seminar.graph import Node, like_weights, observe, trained_weight
@@ -29,11 +29,11 @@ _SILENT = {"input", "reshape", "other", "assignment"}  # not worth naming betwee
 
 #: Ways to measure a gradient ``g`` of a weight ``w``; the first one decides clause 5.c.
 METRICS: dict[str, Callable[[Tensor, Tensor], float]] = {
-    "L2 norm": lambda g, w: float(g.norm()),
-    "RMS": lambda g, w: float(g.square().mean().sqrt()),
-    "mean |g|": lambda g, w: float(g.abs().mean()),
-    "maximum": lambda g, w: float(g.abs().max()),
-    "relative to the weights": lambda g, w: float(g.norm() / w.norm()),
+    said("L2 norm"): lambda g, w: float(g.norm()),
+    said("RMS"): lambda g, w: float(g.square().mean().sqrt()),
+    said("mean |g|"): lambda g, w: float(g.abs().mean()),
+    said("maximum"): lambda g, w: float(g.abs().max()),
+    said("relative to the weights"): lambda g, w: float(g.norm() / w.norm()),
 }
 
 
@@ -273,7 +273,7 @@ def _judge_pair(pair: _Pair, runs: list[dict[str, float]]) -> Outcome:
     medians = [
         said(
             "{metric} {ratio:.3g}",
-            metric=Message(name),
+            metric=name,
             ratio=statistics.median(run[name] for run in runs),
         )
         for name in METRICS

@@ -15,7 +15,7 @@ from seminar.graph.routes import main_routes
 __all__ = ["CONDITIONS", "LIMIT"]
 
 EXERCISE = Exercise.of(__name__)
-LIMIT = int(EXERCISE.clause("3.a").text.values["limit"])
+LIMIT = int(EXERCISE.clause("3.a").values["limit"])
 
 
 def _judge_total(subject: Subject) -> Outcome:

@@ -251,7 +251,10 @@ def _pools_something(node: Node) -> bool:
 CONDITIONS = (
     output_shape("2.a", (64, 16, 16)),
     Condition(
-        "2.a", said("At most three convolutions."), said("1 to 3 convolutions"), _judge_count
+        "2.a",
+        said("There are three convolutions at most."),
+        said("1 to 3 convolutions"),
+        _judge_count,
     ),
     Condition(
         "2.b",
