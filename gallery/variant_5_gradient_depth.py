@@ -23,6 +23,8 @@ To run it, unpack the page's zip and install the package that lies in it: ``pyth
 # and adds up, :math:`L = \langle y, R\rangle/\sqrt N`. A layer's gradient is measured by its
 # **norm**, the root of the sum of its squares.
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import torch
 from torch import nn
@@ -96,7 +98,15 @@ network_strip(network, VARIANT.input_shape, factors=scales)
 #
 # Does it meet the clauses?
 
-check(VARIANT, network)
+report = check(VARIANT, network)
+print(*(f"{finding.clause} {finding.word}" for finding in report.findings), sep=", ")
+
+# %%
+# Answer: what the check measured
+# ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+# The check draws data of its own and takes the mean squared error for its loss.
+
+report
 
 # %%
 # Why: signal times gradient
@@ -216,16 +226,12 @@ for scale, ours, other in zip(network.scales, network.convolutions, twin.convolu
 print("scale x gradient = the twin's gradient, in every layer")
 
 # %%
-# The loss reacts less to a small change of a large weight. More is true. Take two layers of one
-# weight each, :math:`y = w_2\,\mathrm{ReLU}(w_1 x)` with :math:`x = 5, w_1 = 2, w_2 = 3`, and call
-# :math:`y` the loss. Then :math:`\partial y/\partial w_1 = 3\cdot 5` and :math:`\partial y/\partial
-# w_2 = 2\cdot 5`. *Weight times gradient* is one number for both: :math:`2\cdot 15 = 3\cdot 10`.
-#
-# So it is in every plain chain of ReLU layers without biases: multiply all weights of *any* layer
-# by :math:`c`, and the output is multiplied by :math:`c`. Hence the derivative with respect to
-# :math:`c` is the same for all layers. It is each weight times its gradient, added up:
-# :math:`\langle W_l, \partial W_l\rangle`. (Biases add a share of their own; ``identity_gap``
-# counts it.) From here it is two lines to the sizes:
+# The loss reacts less to a small change of a large weight. More is true: *weight times gradient*,
+# added up over a layer, is one number for all layers of a plain chain without biases,
+# :math:`\langle W_l, \partial W_l\rangle`. For if you multiply the weights of any layer by
+# :math:`c`, the output is multiplied by :math:`c`, :doc:`whichever layer it was
+# </theory/gradients>`. (Biases add a share of their own; ``identity_gap`` counts it.) From here it
+# is two lines to the sizes:
 #
 # 1. With the noise loss the shared number is :math:`L` itself: a sum of weights of standard
 #    deviation :math:`\sigma_l` times the gradient, so that on average over random weights and noise
@@ -319,7 +325,8 @@ show(answers)
 
 mine = build(seed=0)
 mine.layers.relu3 = nn.LeakyReLU(0.1)
-check(VARIANT, mine)
+for finding in check(VARIANT, mine):
+    print(textwrap.fill(f"{finding.clause} {finding.word} {finding.remedy}", 60))
 
 # %%
 # References

@@ -1171,7 +1171,9 @@ def test_growth_records_weights_and_gradients_of_every_step():
     assert run.losses.shape == (1,)
     moved = (network[0].weight.detach() - first).square().sum()  # lr times gradient
     assert run.gradients[0, 0] == pytest.approx(float(moved) / 0.1**2, rel=1e-9)
-    assert run.squares[1, 0] == pytest.approx(float(network[0].weight.detach().square().sum()), rel=1e-12)
+    assert run.squares[1, 0] == pytest.approx(
+        float(network[0].weight.detach().square().sum()), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("lr", [0.01, 0.5], ids=["small step", "large step"])

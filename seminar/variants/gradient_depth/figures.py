@@ -109,12 +109,12 @@ def draw_line(norms: npt.ArrayLike) -> Figure:
         va="top",
     )
     ax.set(xlabel="layer (1 is next to the input)", ylabel="norm of the weight gradient")
-    ax.set_title(f"Layer {layers[-1]} over layer 1: {values[-1] / values[0]:.0e}")
+    ax.set_title(f"{np.log10(values[-1] / values[0]):.1f} powers of ten from last to first")
     describe(
         fig,
         f"Norm of the weight gradient in {len(values)} layers, one backward pass. From layer "
         f"{layers[-1]} toward the input it falls from {_decades(values[-1])} to "
-        f"{_decades(values[last - 1])} in layer {last}, is nearly flat in layers {last} to {first}, "
+        f"{_decades(values[last - 1])} in layer {last}, is flat in layers {last} to {first}, "
         f"and is {_decades(values[0])} in layer 1.",
     )
     return fig
@@ -131,12 +131,17 @@ def draw_factors(cases: Mapping[str, LayerSquares], first: int = 2) -> Figure:
         The figure, described.
     """
     fig, axes = plt.subplots(
-        len(cases), 3, figsize=(_WIDTH, 2.1 * len(cases) + 0.5), sharex=True, sharey=True
+        len(cases),
+        3,
+        figsize=(_WIDTH, 2.3 * len(cases) + 0.4),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
     )
     said = []
-    for row, (name, squares) in zip(np.atleast_2d(axes), cases.items(), strict=True):
+    for row, (name, squares) in zip(axes, cases.items(), strict=True):
         color, _ = LOOKS[name]
-        ends = []
+        ends = {}
         for ax, (what, title) in zip(row, _AMOUNT.items(), strict=True):
             curve = np.sqrt(getattr(squares, what).mean(0))[first - 1 :]
             curve = curve / curve[-1]
@@ -145,18 +150,23 @@ def draw_factors(cases: Mapping[str, LayerSquares], first: int = 2) -> Figure:
             ax.plot(layers, curve, color=color, linewidth=3)
             _log_axis(ax, 5)
             ax.set_xticks([layers[0], layers[-1]])
-            ends.append(f"{title} {_decades(curve[0])}")
-            if row is np.atleast_2d(axes)[0]:
-                ax.set_title(title)
-        row[0].set_ylabel(name)
-        said.append(f"{name}: {', '.join(ends)}")
+            ends[title] = _decades(curve[0])
         for ax, sign in zip(row[1:], ("×", "="), strict=True):
-            ax.text(-0.09, 0.5, sign, transform=ax.transAxes, ha="center", va="center", size=20)
-    fig.supxlabel("layer")
+            ax.text(-0.11, 0.5, sign, transform=ax.transAxes, ha="center", va="center", size=20)
+            ax.spines["left"].set_visible(False)
+            ax.tick_params(axis="y", length=0)
+        row[0].set_ylabel(name)
+        said.append(f"{name}: " + ", ".join(f"{title} {end}" for title, end in ends.items()))
+    for ax, title in zip(axes[0], _AMOUNT.values(), strict=True):
+        ax.set_title(title)
+    for ax in axes[-1]:
+        ax.set_xlabel("layer")
     describe(
         fig,
-        f"Signal times gradient is the product, in each layer, relative to the last one. In layer "
-        f"{first} they are, {'; '.join(said)}.",
+        "Three panels a row: signal times gradient is the product, relative to the last layer. In "
+        f"layer {first}: {'; '.join(said)}. Without biases the signal falls as the gradient rises, "
+        "so that the product is flat; with biases the signal soon stays, and the product rises "
+        "with the gradient.",
     )
     return fig
 
@@ -177,14 +187,13 @@ def draw_layers(
     fig, (ax, strip) = plt.subplots(
         2, 1, figsize=(_WIDTH, 5.4), sharex=True, height_ratios=(3, 1.2)
     )
-    inside = total = 0
+    quotients = []
     for shift, (name, law) in enumerate(laws.items()):
         color, marker = LOOKS[name]
         layers = np.arange(first, first + len(law))
         found = points[name]
-        inside += sum(p.low <= x <= p.high for p, x in zip(found, law, strict=True))
-        total += len(found)
         means = np.array([p.mean for p in found])
+        quotients += list(means / law)
         ax.plot(layers, law, "-", color=COLORS["law"], linewidth=1.5)
         ax.plot(layers, means, marker, color=color, label=name, fillstyle="none", markersize=6)
         ends = np.array([(p.mean - p.low, p.high - p.mean) for p in found]).T
@@ -194,7 +203,8 @@ def draw_layers(
     _log_axis(ax)
     strip.axhline(1, color=COLORS["law"], linewidth=1.5)
     ax.set(ylabel="weight gradient / last layer's")
-    ax.set_title(f"The law lies in {inside} of {total} intervals")
+    worst = max(abs(quotient - 1) for quotient in quotients)
+    ax.set_title(f"Within {100 * worst:.0f} % of the law in every layer")
     strip.set(xlabel="layer", ylabel="measured / law", xticks=[first, 6, 12, 18, 24])
     ax.legend(loc="lower right", title="lines: law")
     describe(
@@ -202,7 +212,7 @@ def draw_layers(
         "Weight gradients by layer, relative to the last layer, lines for the law and points for "
         f"the measurement. In layer {first}: "
         + ", ".join(f"{name} {found[0].mean:.2g}" for name, found in points.items())
-        + f". The law lies in {inside} of {total} intervals.",
+        + f". Every point lies within {100 * worst:.0f} per cent of the law.",
     )
     return fig
 
@@ -427,8 +437,8 @@ def draw_growth(runs: Mapping[str, WeightGrowth]) -> Figure:
     fig.legend(*handles, loc="outside lower center", ncols=3)
     describe(
         fig,
-        f"Growth of the squared norm of each layer's weights over the steps of training. At the end: "
-        f"{'; '.join(said)}.",
+        "Growth of the squared norm of each layer's weights over the steps of training. At the "
+        f"end: {'; '.join(said)}.",
     )
     return fig
 
