@@ -859,6 +859,24 @@ def test_recursion_and_homogeneity_agree_without_biases(strides):
     assert levels.weights[0] / levels.weights[2] == pytest.approx(expected, rel=1e-12)
 
 
+def test_law_of_the_mean_square_is_exact_however_narrow_the_layers():
+    draw, stds = torch.Generator().manual_seed(0), (0.5, 1.3, 0.8)
+    drawn = torch.randn(3, 200_000, 3, 3, generator=draw, dtype=torch.float64)
+    weights = [(w * std).requires_grad_() for w, std in zip(drawn, stds, strict=True)]
+    h = torch.ones(200_000, 3, 1, dtype=torch.float64)
+    for weight in weights:
+        h = (weight @ h).relu()
+    level = h.detach().square().sum((1, 2))  # E <y, R>^2 over white R
+    squares = [0.0] * 3
+    for unit in h.sum((0, 2)):
+        found = torch.autograd.grad(unit, weights, retain_graph=True)
+        squares = [old + g.square().sum((1, 2)) for old, g in zip(squares, found, strict=True)]
+    for std, square in zip(stds, squares, strict=True):
+        gap = (level - std**2 * square).numpy()
+        assert abs(gap.mean()) < 4 * stats.sem(gap)  # three tests: a false alarm in 5,000
+        assert stats.sem(gap) < 0.02 * level.mean()
+
+
 def test_one_layer_level_is_counted_by_hand():
     # One 3x3 layer on a 2x2 map: each output sees 4 of the 9 taps. E g^2 = E delta^2 E x^2 with
     # E delta^2 = 1/2 / (7 * 4), summed over 7 * 3 channel pairs, 4 positions and 4 taps.
