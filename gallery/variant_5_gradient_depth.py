@@ -294,7 +294,7 @@ for fixed in (False, True):
 # %%
 # Exercises
 # ---------
-# 1. For which first scale :math:`g` (the last one is :math:`1/g`) are first and last gradient equal?
+# 1. For which first scale :math:`g` (the last is :math:`1/g`) are first and last gradient equal?
 # 2. Six layers with PyTorch's weights, :math:`\sigma = 1/\sqrt{3n}`, and no biases: predict first /
 #    last.
 #

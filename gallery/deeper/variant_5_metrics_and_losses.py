@@ -4,11 +4,11 @@ Variant 5, deeper: smaller in what sense?
 
 "The first layer's gradient is smaller" needs a way to measure a gradient and a loss.
 :doc:`Variant 5 <../variant_5_gradient_depth>` takes the L2 norm and the noise loss, where a law
-predicts every layer, and finds that the mean squared error breaks it. Here are five common metrics and both losses side
-by side, for weights whose scales fall, stay and rise. The law carries over to three of the metrics,
-and you will see why the other two differ. Then we split the mean squared error into a part that
-obeys the law and a part that does not, look at the terms that each gradient is a sum of, and
-predict how much they agree.
+predicts every layer, and finds that the mean squared error breaks it. Here are five common metrics
+and both losses side by side, for weights whose scales fall, stay and rise. The law carries over to
+three of the metrics, and you will see why the other two differ. Then we split the mean squared
+error into a part that obeys the law and a part that does not, look at the terms that each gradient
+is a sum of, and predict how much they agree.
 
 To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
 ./cnn_seminar-0.1.0-py3-none-any.whl``.
@@ -23,7 +23,7 @@ To run it, unpack the page's zip and install the package that lies in it: ``pyth
 # step of training changes a layer. The noise loss is :math:`\langle y, R\rangle/\sqrt N`, the mean
 # squared error (MSE) :math:`\|y - R\|^2/N`, with the same random :math:`R`.
 
-# sphinx_gallery_thumbnail_number = 4
+# sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -38,10 +38,9 @@ torch.set_num_threads(1)
 use_style()
 
 # %%
-# In how many networks is the first layer's gradient the smaller one? Guess: with scales 1, where the
-# weights are He's, do all metrics agree? The cases are our network, whose scales fall from 3 to
-# 1/3; scales 1; and scales that rise from 1/10 to 10. (A **scale** is a factor on He's standard
-# deviation.)
+# A **scale** is a factor on He's standard deviation. Our network's scales fall from 3 to 1/3; we
+# compare it with scales 1, where the weights are He's, and with scales that rise from 1/10 to 10.
+# Guess: with scales 1, do all metrics agree which layer has the smaller gradient?
 
 SEEDS = seeds(full=60, quick=6)
 CASES = {"falling scales": 3.0, "scales 1": 1.0, "rising scales": 0.1}
@@ -75,18 +74,7 @@ ratios = {
 
 # %%
 
-shares = {
-    loss: {name: (found < 1).mean(0) for name, found in cases.items()}
-    for loss, cases in ratios.items()
-}
 names = [name.replace(" to", "\nto") for name in METRICS]
-figures.draw_shares(shares, names)
-plt.show()
-
-# %%
-# Our network's scales were chosen so that all metrics agree, with either loss. With scales 1 and the
-# noise loss they do not. The middle (median) of the ratios shows how far apart they are:
-
 figures.draw_metrics(
     {
         loss: {name: np.median(found, 0) for name, found in cases.items()}
@@ -95,6 +83,14 @@ figures.draw_metrics(
     names,
 )
 plt.show()
+
+# %%
+# The points are the middle (median) of the networks. Our network's scales were chosen so that all
+# metrics agree, with either loss. With scales 1 and the noise loss they do not:
+
+shares = (ratios["noise loss"]["scales 1"] < 1).mean(0)
+for metric, share in zip(METRICS, shares, strict=True):
+    print(f"{metric:24} smaller in the first layer: {share:4.0%}")
 
 # %%
 # What the law says of the metrics
@@ -111,9 +107,9 @@ plt.show()
 #
 #    \text{relative:}\quad s^2\sqrt{m_{\text{last}}/m_{\text{first}}}
 #
-# He's weights have :math:`\sigma^2 = 2/n` and :math:`m = 64\,n`: with scales 1 the law gives *equal*
-# RMS in the first and the last layer, so in one network either may be the smaller one. The two
-# metrics differ from the L2 norm by sizes that do not vary, so one row a case says all.
+# He's weights have :math:`\sigma^2 = 2/n` and :math:`m = 64\,n`: with scales 1 the law gives
+# *equal* RMS in the first and the last layer, so in one network either may be the smaller one.
+# The two metrics differ from the L2 norm by sizes that do not vary, so one row a case says all.
 
 LAW_SEEDS = seeds(full=240, quick=8)
 rows = []
@@ -175,8 +171,9 @@ show(
 )
 
 # %%
-# So the sizes must differ because the last step of the law fails, from the identity to the norm. Up
-# to a constant, :math:`\|y - R\|^2/N = \|y\|^2/N - 2\langle y, R\rangle/N`: an **output part** and a
+# So the sizes must differ because the last step of the law fails, from the identity to the norm.
+# Up to a constant, :math:`\|y - R\|^2/N = \|y\|^2/N - 2\langle y, R\rangle/N`: an **output part**
+# and a
 # **target part**. The target part is the noise loss times a number, so it obeys the law. :math:`R`
 # is as often positive as negative, whatever the network, so on average over :math:`R` the squares
 # of the two gradients add up to that of the whole (their product averages to zero).
@@ -220,19 +217,18 @@ plt.show()
 # A weight gradient is a sum over all images and positions :math:`a`: the activation gradient there
 # times the patch of the input that this position saw, :math:`\sum_a \delta_a x_a`. Terms with
 # random signs cancel: the square of the sum is the sum of the squares. Terms that agree add up. The
-# **coherence** is the square of the sum divided by the sum of the squares: 1 for noise, and the
-# number of terms if all are equal.
+# **coherence** :math:`c` is the square of the sum divided by the sum of the squares: 1 for noise,
+# and the number of terms if all are equal.
 #
-# Under the noise loss the signs are random. In the output part, :math:`\delta` of the last layer is
-# the output itself, which is positive behind a ReLU, and so is the layer's input: all terms agree
-# in sign. How much they agree follows from how much two positions resemble each other. With
-# :math:`K(a, a')` for the mean product of the outputs at two positions, and
-# :math:`Q(a, a')` for that of the patches that they see,
+# Under the noise loss the signs are random. In the output part, :math:`\delta` of the last layer
+# is the output itself, which is positive behind a ReLU, and so is the layer's input: all terms
+# agree in sign. How much they agree in the last layer follows from how much two positions
+# resemble each other. With :math:`K(a, a')` for the mean product of the outputs at two positions,
+# and :math:`Q(a, a')` for that of the patches that they see,
 #
 # .. math::
 #
-#    \text{coherence of the last layer}
-#    = \frac{\sum_{a,a'} K(a, a')\,Q(a, a')}{\sum_a K(a, a)\,Q(a, a)} .
+#    c = \frac{\sum_{a,a'} K(a, a')\,Q(a, a')}{\sum_a K(a, a)\,Q(a, a)} .
 #
 # A convolution makes :math:`Q` from the :math:`K` of the layer before by summing over the nine
 # taps, and for a ReLU of two normal numbers with correlation :math:`\cos\theta` and variance 1,
@@ -282,12 +278,11 @@ plt.show()
 # target part is all there is, and the law nearly holds.
 
 agree = all(bool((cases["falling scales"] < 1).all()) for cases in ratios.values())
-share = shares["noise loss"]["scales 1"]
 show(
     Answer(
         f"Our network's first gradient is the smaller one {'in' if agree else 'not in'} all "
-        f"networks, metrics and losses. With scales 1 and the noise loss it is so in {share[0]:.0%} "
-        f"(L2 norm) or {share[2]:.0%} (mean).",
+        "networks, metrics and losses. With scales 1 and the noise loss it is so in "
+        f"{shares[0]:.0%} (L2 norm) or {shares[2]:.0%} (mean).",
         variant=5,
     )
 )

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from seminar.evidence import Estimate
+from seminar.evidence import Estimate, format_number
 from seminar.plotting import COLORS, describe
 from seminar.variants.gradient_depth.growth import WeightGrowth
 from seminar.variants.gradient_depth.measures import LayerSquares
@@ -30,7 +30,6 @@ __all__ = [
     "draw_layers",
     "draw_line",
     "draw_metrics",
-    "draw_shares",
     "draw_steps",
     "flat_stretch",
 ]
@@ -76,8 +75,9 @@ def flat_stretch(norms: npt.ArrayLike, factor: float = _FLAT) -> tuple[int, int]
     return max(stretches, key=lambda ends: (ends[1] - ends[0], -ends[0]))
 
 
-def _decades(value: float) -> str:
-    return f"{value:.1e}"
+def _short(value: float) -> str:
+    """Return a number with two digits."""
+    return format_number(value, abs(value) / 3)
 
 
 def _log_axis(ax: Axes, count: int = 6) -> None:
@@ -113,9 +113,9 @@ def draw_line(norms: npt.ArrayLike) -> Figure:
     describe(
         fig,
         f"Norm of the weight gradient in {len(values)} layers, one backward pass. From layer "
-        f"{layers[-1]} toward the input it falls from {_decades(values[-1])} to "
-        f"{_decades(values[last - 1])} in layer {last}, is flat in layers {last} to {first}, "
-        f"and is {_decades(values[0])} in layer 1.",
+        f"{layers[-1]} toward the input it falls from {_short(values[-1])} to "
+        f"{_short(values[last - 1])} in layer {last}, is flat in layers {last} to {first}, "
+        f"and is {_short(values[0])} in layer 1.",
     )
     return fig
 
@@ -150,7 +150,7 @@ def draw_factors(cases: Mapping[str, LayerSquares], first: int = 2) -> Figure:
             ax.plot(layers, curve, color=color, linewidth=3)
             _log_axis(ax, 5)
             ax.set_xticks([layers[0], layers[-1]])
-            ends[title] = _decades(curve[0])
+            ends[title] = _short(curve[0])
         for ax, sign in zip(row[1:], ("×", "="), strict=True):
             ax.text(-0.11, 0.5, sign, transform=ax.transAxes, ha="center", va="center", size=20)
             ax.spines["left"].set_visible(False)
@@ -197,9 +197,10 @@ def draw_layers(
         ax.plot(layers, law, "-", color=COLORS["law"], linewidth=1.5)
         ax.plot(layers, means, marker, color=color, label=name, fillstyle="none", markersize=6)
         ends = np.array([(p.mean - p.low, p.high - p.mean) for p in found]).T
-        where = layers + 0.25 * (shift - 1)
+        where = (layers + 0.3 * (shift - 1))[::2]
         style = {"color": color, "capsize": 0, "markersize": 4}
-        strip.errorbar(where, means / law, ends / law, fmt=marker, **style)
+        quotient, reach = (values[..., ::2] for values in (means / law, ends / law))
+        strip.errorbar(where, quotient, reach, fmt=marker, **style)
     _log_axis(ax)
     strip.axhline(1, color=COLORS["law"], linewidth=1.5)
     ax.set(ylabel="weight gradient / last layer's")
@@ -211,7 +212,7 @@ def draw_layers(
         fig,
         "Weight gradients by layer, relative to the last layer, lines for the law and points for "
         f"the measurement. In layer {first}: "
-        + ", ".join(f"{name} {found[0].mean:.2g}" for name, found in points.items())
+        + ", ".join(f"{name} {_short(found[0].mean)}" for name, found in points.items())
         + f". Every point lies within {100 * worst:.0f} per cent of the law.",
     )
     return fig
@@ -241,8 +242,9 @@ def draw_depths(
     ax.legend(loc="lower left", title="lines: law")
     deepest = max(law)
     ends = {name: found[deepest].mean for name, found in points.items()}
-    said = ", ".join(f"{value:.1g} with {name}" for name, value in ends.items())
-    ax.set_title(f"At {deepest} layers: " + " and ".join(f"{v:.1g}" for v in ends.values()))
+    said = ", ".join(f"{name} {_short(value)}" for name, value in ends.items())
+    with_biases, without = (_short(value) for value in ends.values())
+    ax.set_title(f"{deepest} layers: {with_biases} with biases, {without} without")
     describe(
         fig,
         f"Weight gradient of layer 2 relative to the last layer, against the depth from {min(law)} "
@@ -272,7 +274,11 @@ def draw_batch_norm(
             law, color=COLORS["law"], linewidth=1.5, linestyle="-" if name == "zeros" else "--"
         )
         ax.annotate(
-            f"law, {name}", (1, law), xycoords=("axes fraction", "data"), ha="right", va="bottom"
+            f"law, {name}",
+            (0.3, law),
+            xycoords=("axes fraction", "data"),
+            ha="center",
+            va="bottom",
         )
     batches = list(points[name])
     ax.set(xlabel="images in the batch", ylabel="slope, powers of ten per layer", xscale="log")
@@ -365,46 +371,12 @@ def draw_by_layer(
     ax.margins(y=0.2)
     describe(
         fig,
-        f"{ylabel.capitalize()} over {len(layers)} layers. "
+        f"{ylabel[0].upper()}{ylabel[1:]} over {len(layers)} layers. "
         + "; ".join(
             f"{name}: {found[0].mean:.3g} in layer 1, {found[-1].mean:.3g} in layer {len(found)}"
             for name, found in points.items()
         )
         + ("." if law is None else f"; the law says {law:.3g} in layer {len(layers)}."),
-    )
-    return fig
-
-
-def draw_shares(shares: Mapping[str, Mapping[str, Curve]], metrics: Sequence[str]) -> Figure:
-    """Draw in how many networks the first layer's gradient is the smaller one, as numbers.
-
-    Args:
-        shares: By the loss and the case's name, one share a metric, from 0 to 1.
-        metrics: Names of the metrics.
-
-    Returns:
-        The figure, described.
-    """
-    fig, axes = plt.subplots(1, len(shares), figsize=(_WIDTH, 3.4), sharey=True)
-    for ax, (loss, cases) in zip(np.atleast_1d(axes), shares.items(), strict=True):
-        grid = np.array(list(cases.values())).T
-        ax.imshow(grid, vmin=-0.6, vmax=1.6, cmap="Greys", aspect="auto")
-        for (row, column), value in np.ndenumerate(grid):
-            ax.text(column, row, f"{100 * value:.0f}", ha="center", va="center")
-        ax.set_xticks(range(len(cases)), [name.replace(" ", "\n") for name in cases])
-        ax.set_yticks(range(len(metrics)), metrics)
-        ax.set_title(loss)
-    fig.supxlabel("smaller in the first layer, % of the networks")
-    fig.supylabel("metric")
-    describe(
-        fig,
-        "Share of networks whose first layer has the smaller gradient, in per cent. "
-        + "; ".join(
-            f"{loss}, {name}: {', '.join(f'{100 * v:.0f}' for v in values)}"
-            for loss, cases in shares.items()
-            for name, values in cases.items()
-        )
-        + ".",
     )
     return fig
 
@@ -465,11 +437,10 @@ def draw_steps(rates: Sequence[float], points: Sequence[Estimate]) -> Figure:
     ax.minorticks_off()
     ax.annotate(
         "proportional",
-        (rates[0], line[0]),
-        xytext=(-12, 6),
+        (rates[1], line[1]),
+        xytext=(12, -12),
         textcoords="offset points",
-        ha="right",
-        va="bottom",
+        va="top",
     )
     ax.set_title(f"Half the step: {points[-1].mean / points[-2].mean:.2f} of the difference")
     describe(
