@@ -120,8 +120,7 @@ DERIVED: dict[str, dict[str, float]] = {
     # Settings of an experiment that are no integers.
     "variant_2_border_depth": {"0.001": min(set_by("variant_2_border_depth", "tolerance"))},
     "variant_5_depth_and_cures": {
-        "1.4": max(set_by("variant_5_depth_and_cures", "gain")),
-        "0.001": min(set_by("variant_5_depth_and_cures", "tolerance")),
+        "1.4": max(set_by("variant_5_depth_and_cures", "scale")),
     },
     "variant_6_pooling_kinds": {"0.5": GREY, "0.1": NOISE},
     "README": {"2.0": float(LICENCE[1]), "3.11": PYTHON},

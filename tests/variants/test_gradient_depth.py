@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from itertools import pairwise
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -17,14 +18,17 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from seminar.conditions import check
-from seminar.evidence import ratio_of_means
+from seminar.evidence import Estimate, ratio_of_means
 from seminar.initialization import seeded
 from seminar.variants.gradient_depth import (
     LOSSES,
     METRICS,
     VARIANT,
+    LayerSquares,
     LayerStatistics,
+    WeightGrowth,
     build,
+    figures,
     first_to_last,
     fitted_slope,
     identity_gap,
@@ -1230,3 +1234,103 @@ def test_weights_in_front_of_batch_norm_follow_the_law_of_their_gradients(decay)
     assert predicted.shape == run.squares.shape
     assert run.squares[:, :3] == pytest.approx(predicted[:, :3], rel=1e-8)
     assert run.squares[-1, 3] != pytest.approx(predicted[-1, 3], rel=1e-3)  # no BatchNorm behind
+
+
+# The figures.
+
+
+def estimates(values):
+    return [Estimate(value, 0.9 * value, 1.2 * value, 40) for value in values]
+
+
+def squares_of(depth=8, cases=5):
+    draw = np.random.default_rng(0)
+    return LayerSquares(*(draw.uniform(0.5, 2, (cases, depth)) for _ in range(3)))
+
+
+def growth(layers=5):
+    """A run whose layers grow by 1, 2, 3, ..."""
+    return WeightGrowth(
+        np.outer([0.0, 0.5, 1.0], np.arange(1, layers + 1)), np.ones((2, layers)), np.ones(2)
+    )
+
+
+FIGURES = {
+    "line": (lambda: figures.draw_line([1e-9, 5e-9, 6e-9, 7e-9, 1e-6, 1e-3]), "layers 4 to 2"),
+    "factors": (
+        lambda: figures.draw_factors(
+            {"no biases": squares_of(), "PyTorch's default": squares_of()}
+        ),
+        "PyTorch's default: signal",
+    ),
+    "layers": (
+        lambda: figures.draw_layers(
+            {"no biases": np.ones(23), "PyTorch's default": np.geomspace(1e-8, 1, 23)},
+            {
+                "no biases": estimates([1.04] * 23),
+                "PyTorch's default": estimates(np.geomspace(1e-8, 1, 23)),
+            },
+        ),
+        "within 4 per cent",
+    ),
+    "depths": (
+        lambda: figures.draw_depths(
+            {"PyTorch's default": {6: 0.5, 48: 4e-18}, "no biases": {6: 1.0, 48: 1.0}},
+            {
+                "PyTorch's default": dict(zip((6, 48), estimates([0.5, 4e-18]), strict=True)),
+                "no biases": dict(zip((6, 48), estimates([1.0, 1.0]), strict=True)),
+            },
+        ),
+        "10⁻¹⁸",
+    ),
+    "BatchNorm": (
+        lambda: figures.draw_batch_norm(
+            {"circular": -0.083, "zeros": -0.075},
+            {
+                name: {2: Estimate(level, level - 0.001, level + 0.001, 9)}
+                for name, level in (("circular", -0.0821), ("zeros", -0.0742))
+            },
+        ),
+        "law -0.0830, measured -0.0821",
+    ),
+    "metrics": (
+        lambda: figures.draw_metrics(
+            {"noise loss": {"scales 1": np.array([0.2, 1.25])}}, ["L2", "RMS"]
+        ),
+        "scales 1: 0.2 to 1.25",
+    ),
+    "by layer": (
+        lambda: figures.draw_by_layer(
+            {"output part": estimates([2.0, 3.0, 80.0])}, "coherence", "Up", law=89.0
+        ),
+        "80 in layer 3; the law says 89",
+    ),
+    "growth": (lambda: figures.draw_growth({"SGD": growth()}), "SGD, from 1.00 to 5.00"),
+    "steps": (
+        lambda: figures.draw_steps([0.04, 0.02], estimates([0.8, 0.42])),
+        "0.8 at 0.04, 0.42 at 0.02",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_draws_and_its_alternative_text_holds_the_numbers(name):
+    draw, expected = FIGURES[name]
+    fig = draw()
+    fig.canvas.draw()
+    assert expected in fig.get_label()
+    plt.close(fig)
+
+
+@pytest.mark.parametrize(
+    ("norms", "expected"),
+    [
+        ([1, 5, 6, 7, 9, 17, 34], (1, 4)),
+        ([8, 4, 2, 1], (0, 1)),
+        ([1, 10, 100], (0, 0)),
+        ([3, 3, 3], (0, 2)),
+    ],
+    ids=["inside", "first of equals", "none", "all"],
+)
+def test_flat_stretch_is_the_longest_within_a_factor(norms, expected):
+    assert figures.flat_stretch(norms) == expected

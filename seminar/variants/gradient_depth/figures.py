@@ -7,6 +7,7 @@ Norms are root mean squares over networks. Every case keeps its colour and its m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -362,7 +363,7 @@ def draw_by_layer(
             ha="right",
         )
     if law is not None:
-        style = {"color": COLORS["law"], "markersize": 24, "markeredgewidth": 2}
+        style: dict[str, Any] = {"color": COLORS["law"], "markersize": 24, "markeredgewidth": 2}
         ax.plot(layers[-1], law, "_", **style)
         ax.annotate(
             "law", (layers[-1], law), xytext=(0, 8), textcoords="offset points", ha="center"

@@ -48,7 +48,8 @@ class WeightGrowth:
     @property
     def grown(self) -> Array:
         """How much the squared norms have grown by each step, shape ``(steps + 1, layers)``."""
-        return self.squares - self.squares[0]
+        grown: Array = self.squares - self.squares[0]
+        return grown
 
 
 def record_growth(
