@@ -23,15 +23,13 @@ To run it, unpack the page's zip and install the package that lies in it: ``pyth
 # and adds up, :math:`L = \langle y, R\rangle/\sqrt N`. A layer's gradient is measured by its
 # **norm**, the root of the sum of its squares.
 
-import textwrap
-
 import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
 from seminar.conditions import check
 from seminar.evidence import Answer, Comparison, estimate_ratio, format_number, seeds, show
-from seminar.layers import network_strip
+from seminar.layers import layer_table, network_strip
 from seminar.live import Guess
 from seminar.plotting import use_style
 from seminar.variants import gradient_depth
@@ -41,6 +39,7 @@ torch.set_num_threads(1)
 use_style()
 
 # %%
+# One network, one ``backward()``, and the norm of every layer:
 
 images, noise = gradient_depth.random_data(seed=0)
 
@@ -56,6 +55,7 @@ noise_loss(deep).backward()
 norms = [float(conv.weight.grad.norm()) for conv in deep.convolutions]
 
 # %%
+# On the figure's logarithmic scale a straight line is a constant factor per layer.
 
 figures.draw_line(norms)
 plt.show()
@@ -96,17 +96,18 @@ network_strip(network, VARIANT.input_shape, factors=scales)
 #    :pyobject: GradientDepthNet
 #    :language: python
 #
-# Does it meet the clauses?
-
-report = check(VARIANT, network)
-print(*(f"{finding.clause} {finding.word}" for finding in report.findings), sep=", ")
-
-# %%
-# Answer: what the check measured
-# ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+# Answer: does it meet 5.a, 5.b and 5.c?
+# ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 # The check draws data of its own and takes the mean squared error for its loss.
 
-report
+check(VARIANT, network)
+
+# %%
+# Answer: the layers in numbers
+# ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+# ReLUs have no parameters.
+
+layer_table(network, VARIANT.input_shape)
 
 # %%
 # Why: signal times gradient
@@ -136,6 +137,7 @@ runs = {
 }
 
 # %%
+# Each curve is divided by its value in layer 24, so that a row can be read as an equation.
 
 figures.draw_factors({name: runs[name] for name in ("no biases", "PyTorch's default")})
 plt.show()
@@ -153,7 +155,7 @@ plt.show()
 #
 # In formulas:
 #
-# 1. A ReLU lets half of a mean square through, and a sum of :math:`n` terms, each times a random
+# 1. A ReLU lets half of a mean square through; a sum of :math:`n` terms, each times a random
 #    weight of standard deviation :math:`\sigma`, has :math:`n\sigma^2` times the rest. Biases of
 #    variance :math:`\sigma_b^2` are added. So the mean square of a layer's output is
 #
@@ -185,15 +187,18 @@ for name, case in CASES.items():
 show(rows)
 
 # %%
+# Every layer, and below it the measurement divided by the law:
 
 figures.draw_layers(laws, points)
 plt.show()
 
 # %%
+# And your guess?
 
 guess.answer(rows[0])
 
 # %%
+# In short:
 
 flat, fallen = (format_number(row.estimate.mean, row.estimate.mean / 20) for row in rows[:2])
 show(
@@ -320,13 +325,15 @@ show(answers)
 # Check your own
 # --------------
 # To begin one of your own, run ``seminar new 5`` or take the starter under this page's title;
-# hints in steps are on :doc:`Check your own </check-your-own>`. ``check`` takes any module. In this
-# one an activation is of the wrong kind:
+# hints in steps are on :doc:`Check your own </check-your-own>`. Then ``check(VARIANT, mine)``.
+#
+# Answer: what the check says where an activation is of the wrong kind
+# ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+# It names the layer and what to put there.
 
 mine = build(seed=0)
 mine.layers.relu3 = nn.LeakyReLU(0.1)
-for finding in check(VARIANT, mine):
-    print(textwrap.fill(f"{finding.clause} {finding.word} {finding.remedy}", 60))
+check(VARIANT, mine)
 
 # %%
 # References

@@ -239,9 +239,9 @@ class GuessAnswer:
 
     def _number(self, value: float) -> str:
         """Return a number with the digits that the interval and the line justify."""
-        low, mean, high = self._ends
+        low, mean, high = self._ends  # whole ends, as of a count, stay whole
         finest = abs(mean) / 10 if self.guess.log else self.guess._step
-        finest *= 10 if low == high == mean == round(mean) else 1
+        finest *= 10 if all(end == round(end) for end in self._ends) else 1
         return format_number(value, max((high - low) / 2, finest))
 
     def __str__(self) -> str:

@@ -199,7 +199,11 @@ class Strip:
         tall = math.ceil(max(height(_box(slab)[1]) for slab in self.slabs)) + 12
         lines = max(len(_label(slab, before)) for slab, before in self._with_before())
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
-        label = "" if caption else f' aria-label="{html.escape(told("The network, from input to output"))}"'
+        label = (
+            ""
+            if caption
+            else f' aria-label="{html.escape(told("The network, from input to output"))}"'
+        )
         kind = "network-strip with-factors" if self.factors else "network-strip"
         return (
             f'<figure class="{kind}"{label}><style>{_STYLE}</style>\n'
@@ -296,7 +300,7 @@ def _label(slab: Slab, before: Slab | None) -> tuple[str, ...]:
 
 def _box(slab: Slab) -> tuple[int, int, int]:
     """Return channels, height and depth of a slab, in units of the tensor."""
-    channels, *sides = slab.shape if len(slab.shape) < 4 else slab.shape[-3:]
+    channels, *sides = slab.shape[-3:] or (1,)
     high, deep = (*sides, 1, 1)[:2]
     return channels, high, deep if sides else 1
 

@@ -130,7 +130,7 @@ plt.show()
 # The intervals are not centred: what 48 layers do to a norm is a product of 48 random factors, and
 # its logarithm is the quantity whose interval is honest. Networks differ from each other by large
 # factors, more so the deeper they are (Hanin and Nica): a law of the mean says little about one
-# network. See :func:`~seminar.evidence.estimate_ratio`.
+# network.
 #
 # The first cure: BatchNorm
 # -------------------------
@@ -182,6 +182,7 @@ norm_slope = {
 }
 
 # %%
+# Lines are the laws, points the measurements:
 
 figures.draw_batch_norm(
     norm_laws,

@@ -73,6 +73,7 @@ ratios = {
 }
 
 # %%
+# First layer over last layer, in every metric:
 
 names = [name.replace(" to", "\nto") for name in METRICS]
 figures.draw_metrics(

@@ -29,7 +29,8 @@ To run it, unpack the page's zip and install the package that lies in it: ``pyth
 # * **Plain chain**, no biases: :math:`\langle W, \partial W\rangle` is the same in all layers. So
 #   in each step all squared norms change by the same amount, but for the last term. Over a run of a
 #   fixed length :math:`\eta\cdot\text{steps}` that term adds up to something of the order of
-#   :math:`\eta`: halve the step, and what tells the layers apart halves (Du, Hu, Lee).
+#   :math:`\eta`: with half the step, half of what tells the layers apart is
+#   left (Du, Hu, Lee).
 # * **BatchNorm behind the layer**: the size of the weights has no effect on the function, so
 #   :math:`\langle W, \partial W\rangle = 0`. Only the last term is left, and it is positive: the
 #   weights grow in every step (van Laarhoven).
@@ -90,8 +91,7 @@ def sgd(network, seed, lr, steps, **settings):
 # %%
 # Law 1: all layers grow by the same amount
 # -----------------------------------------
-# Guess: the layers have between 144 and 2,560 weights and squared norms that differ much. Which
-# grows most? We train at three learning rates for the same time, :math:`\eta\cdot\text{steps}`,
+# Guess: the layers have very different numbers of weights and squared norms. Which grows most? We train at three learning rates for the same time, :math:`\eta\cdot\text{steps}`,
 # and once with Adam.
 
 RATES = {0.04: 60, 0.02: 120, 0.01: 240}  # learning rate to steps
@@ -109,6 +109,7 @@ def adam(seed):
 adams = [adam(s) for s in SEEDS]
 
 # %%
+# One of the networks, with both optimizers:
 
 figures.draw_growth({"SGD": runs[0.01][0], "Adam": adams[0]})
 plt.show()
@@ -147,6 +148,7 @@ show(
 )
 
 # %%
+# The line is proportional to the learning rate and goes through the last point:
 
 figures.draw_steps(list(RATES), [estimate(apart[lr]) for lr in RATES])
 plt.show()

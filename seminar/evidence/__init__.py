@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from seminar._text import format_number
 from seminar.evidence.comparisons import Answer, Comparison, Comparisons, Ledger, record, show
+from seminar.evidence.equivalence import Equivalence, equivalence
 from seminar.evidence.estimates import (
     Estimate,
     estimate,
@@ -19,13 +20,17 @@ from seminar.evidence.estimates import (
     seed_base,
     seeds,
 )
+from seminar.evidence.tables import Table
 
 __all__ = [
     "Answer",
     "Comparison",
     "Comparisons",
+    "Equivalence",
     "Estimate",
     "Ledger",
+    "Table",
+    "equivalence",
     "estimate",
     "estimate_ratio",
     "format_number",

@@ -19,9 +19,12 @@ from seminar._text import (
     render,
     said,
     tell,
+    told,
     with_unit,
 )
+from seminar.evidence.equivalence import equivalence
 from seminar.evidence.estimates import ROUNDING, Estimate, estimate
+from seminar.evidence.tables import Table
 
 __all__ = ["Answer", "Comparison", "Comparisons", "Ledger", "record", "show"]
 
@@ -33,6 +36,10 @@ VERDICTS = {
     "tolerance": said("holds within its tolerance"),
     "rounding": said("holds to rounding"),
     "disagrees": said("disagrees"),
+}
+MARGIN_VERDICTS = {
+    True: said("within the margin"),
+    False: said("not shown to be within the margin"),
 }
 
 
@@ -61,6 +68,8 @@ class Comparison:
         derivation: Where the tolerance comes from: the law's own next order, or other seeds. A
             tolerance of more than twice the half-width needs one.
         cause: Why the prediction misses, where it is known to; shown with a miss.
+        margin: If positive, the claim is another: that the mean lies *within* this margin of
+            ``predicted``, which :func:`equivalence` decides on the samples. Fix it before the run.
         estimate: The measurement's estimate.
         value: The prediction as a number.
         own_error: Half-width of a sampled prediction, else 0.
@@ -76,6 +85,7 @@ class Comparison:
     kind: Kind | None = None
     derivation: str = ""
     cause: str = ""
+    margin: float = 0.0
     estimate: Estimate = field(init=False, repr=False)
     value: float = field(init=False, repr=False)
     own_error: float = field(init=False, repr=False, default=0.0)
@@ -93,6 +103,8 @@ class Comparison:
         self._reject_misfit(kind)
         measured = self.measured
         value = measured if isinstance(measured, Estimate) else estimate(measured)
+        if self.margin and not isinstance(measured, Estimate):
+            value = equivalence(measured, self.margin, around=self.value).estimate
         object.__setattr__(self, "estimate", value)
         if _ledger is not None:
             _ledger.made.append(self)
@@ -115,6 +127,11 @@ class Comparison:
                 f"tolerance (={self.tolerance}) of an exact law must be 0; a law that needs one is "
                 'of the kind "limit"'
             )
+        if self.margin and (self.tolerance or isinstance(self.measured, Estimate)):
+            raise ValueError(
+                f"margin (={self.margin}) needs the samples, and no tolerance (={self.tolerance}); "
+                "pass one number per seed"
+            )
         if kind == "identity" and isinstance(self.measured, Estimate):
             raise ValueError(
                 f"measured (={self.measured}) of an identity must be the samples, each of which "
@@ -125,12 +142,16 @@ class Comparison:
     def holds(self) -> bool:
         """Whether the prediction lies within the interval, widened by the declared tolerance.
 
-        For an identity: whether every sample lies within the tolerance.
+        For an identity: whether every sample lies within the tolerance. With a margin: whether the
+        mean is shown to lie within it.
         """
         if self.kind == "identity":
             samples = np.asarray(self.measured, dtype=np.float64)
             rounding = ROUNDING * np.maximum(np.abs(samples), abs(self.value))
             return bool((np.abs(samples - self.value) <= self.tolerance + rounding).all())
+        if self.margin:
+            samples = np.asarray(self.measured, dtype=np.float64)
+            return equivalence(samples, self.margin, around=self.value).outcome == "within"
         return self._lies_within(self.tolerance)
 
     def _lies_within(self, tolerance: float) -> bool:
@@ -144,7 +165,7 @@ class Comparison:
     @property
     def is_inside(self) -> bool:
         """Whether the prediction lies inside the interval without any tolerance."""
-        return self._lies_within(0.0)
+        return self.holds if self.margin else self._lies_within(0.0)
 
     @property
     def is_loose(self) -> bool:
@@ -173,6 +194,8 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """The verdict in words."""
+        if self.margin:
+            return render(MARGIN_VERDICTS[self.holds])
         return render(VERDICTS[self.outcome])
 
     def to_dict(self) -> dict[str, Any]:
@@ -197,6 +220,7 @@ class Comparison:
             "tolerance": self.tolerance,
             "reason": self.reason,
             "derivation": self.derivation,
+            "margin": self.margin,
             "cause": self.cause,
             "anchor": self.anchor,
             "texts": {
@@ -219,8 +243,11 @@ class Comparison:
     def format_predicted(self) -> str:
         """Return the prediction with one digit more than the measurement has, and its unit.
 
-        Zero is exact, whatever the measurement has.
+        Zero is exact, whatever the measurement has. A claim with a margin says how far from it.
         """
+        if self.margin:
+            margin = with_unit(f"{self.margin:g}", self.unit)
+            return told("within {margin} of {value}", margin=margin, value=f"{self.value:g}")
         if self.own_error:
             own = self.own_error
             text = f"{format_number(self.value, own)} ± {format_number(own, own)}"
@@ -317,12 +344,16 @@ def record(ledger: Ledger | None) -> None:
 @overload
 def show(what: Answer) -> Answer: ...
 @overload
+def show(what: Table) -> Table: ...
+@overload
 def show(what: Comparison | Iterable[Comparison]) -> Comparisons: ...
-def show(what: Answer | Comparison | Iterable[Comparison]) -> Answer | Comparisons:
+def show(
+    what: Answer | Table | Comparison | Iterable[Comparison],
+) -> Answer | Table | Comparisons:
     """Declare comparisons, or a page's answer, as shown: the build of the site records them.
 
     Args:
-        what: One comparison, several for one table, or an answer.
+        what: One comparison, several for one table, an answer; or a table, which is only shown.
 
     Returns:
         The table or the answer, which shows itself at the end of a notebook's or page's cell. A
@@ -333,8 +364,8 @@ def show(what: Answer | Comparison | Iterable[Comparison]) -> Answer | Compariso
     """
     if isinstance(what, Comparison):
         what = [what]
-    item = what if isinstance(what, Answer) else Comparisons(what)
-    if _ledger is not None:
+    item = what if isinstance(what, Answer | Table) else Comparisons(what)
+    if _ledger is not None and not isinstance(item, Table):
         _ledger.shown += [item] if isinstance(item, Answer) else item
     tell(str(item))
     return item

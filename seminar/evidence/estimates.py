@@ -223,17 +223,7 @@ def estimate_ratio(
     ``scipy.stats.bootstrap`` (BCa), whose quantiles are too narrow for so few seeds. Root of the
     ratio of two log-normal means, variance 1 and correlation 0.3 in the logarithms, 4,000 trials:
 
-    ========================  ========  =========
-    interval                  40 seeds  160 seeds
-    ========================  ========  =========
-    Student-t, linear         93.3 %    94.2 %
-    Student-t, logarithm      93.5 %    94.5 %
-    bootstrap-t, logarithm    93.6 %    93.8 %
-    BCa                       89.7 %    91.9 %
-    ========================  ========  =========
-
-    No interval sees a tail that no seed has met: more variance needs more seeds.
-
+    ========================  ========  ==
     Args:
         numerator: :math:`a`, one per seed, shape ``(seeds,)``, with a positive mean.
         denominator: :math:`b` of the same seeds, shape ``(seeds,)``, or a positive constant.

@@ -99,7 +99,7 @@ class _Steps:
     def _kind(self, node: Node) -> str:
         shape = self._shape(node)
         if node.kind in {"adaptive_avg_pool", "mean"} and len(node.input_shape) == 4:
-            return "gap" if set(shape[1:]) <= {1} else node.kind
+            return "gap" if shape and set(shape[1:]) <= {1} else node.kind
         if node.kind == "reshape" and len(shape) == 1:
             return "flatten"
         return node.function if node.kind in {"other", "other_pool", "activation"} else node.kind

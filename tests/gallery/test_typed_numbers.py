@@ -23,11 +23,11 @@ from sklearn.datasets import load_sample_images
 from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
 from seminar.arithmetic import conv_output_size
-from seminar.evidence import estimate
+from seminar.evidence import equivalence, estimate
 from seminar.grading.limits import Limits
 from seminar.layers import layer_table
 from seminar.variants import VARIANTS
-from seminar.variants.parameter_budget.conditions import LIMIT
+from seminar.variants.parameter_budget import LIMIT, predict_parameters
 from seminar.variants.weight_variance.conditions import EXACT, LARGEST_ERROR
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +116,11 @@ DERIVED: dict[str, dict[str, float]] = {
         "62": conv_output_size(64, 5, padding=1),
         "31": conv_output_size(64, 3, stride=2),
     },
-    "3": {"50,000": LIMIT},
+    "3": {
+        "50,000": LIMIT,
+        "19,690": 2 * predict_parameters(1) - predict_parameters(2),
+        "90 %": 100 * (1 - 2 * inspect.signature(equivalence).parameters["alpha"].default),
+    },
     # Settings of an experiment that are no integers.
     "variant_2_border_depth": {"0.001": min(set_by("variant_2_border_depth", "tolerance"))},
     "variant_5_depth_and_cures": {
@@ -124,7 +128,7 @@ DERIVED: dict[str, dict[str, float]] = {
     },
     "variant_6_pooling_kinds": {"0.5": GREY, "0.1": NOISE},
     "README": {"2.0": float(LICENCE[1]), "3.11": PYTHON},
-    "docs/assignment": {"50,000": LIMIT, "0.001": EXACT, "10 %": 100 * LARGEST_ERROR},
+    "docs/assignment": {"0.001": EXACT, "10 %": 100 * LARGEST_ERROR},
     "docs/run-it-yourself": {"3.11": PYTHON},
     "docs/grading": {
         "30": LIMITS.seconds,
@@ -143,8 +147,6 @@ PHRASES: dict[str, str] = {
     "ever half written": "whole or not at all",
     "less than one per cent?": "the exercise's question",
     "four times its share above": "a square",
-    "repeat them 64 times": "the derivation",
-    "if a tenth of each position's variance": "the question",
     "the same loss four times": "four calls of the trap",
     "its middle and half its length": "the definition of an interval",
     "keeps the positive half": "the definition of ReLU",
@@ -164,7 +166,6 @@ PHRASES: dict[str, str] = {
     "a quarter of the channels": "the question",
     "half a point": "a margin that is set beforehand",
     "with probability one half": "symmetry about zero",
-    "halves the 16x16 image": "the definition of the pool",
     "a ReLU lets half": "symmetry about zero",
     "cuts off the negative half": "the definition of ReLU",
     "open for half of the numbers": "symmetry about zero",

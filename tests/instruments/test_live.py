@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -107,6 +108,7 @@ def test_answer_shows_law_and_measurement_where_they_are() -> None:
 def test_answer_without_a_law_or_an_interval() -> None:
     assert WIDTH.answer(9).texts() == {"measured": "9"}
     assert [item.get("class") for item in root(WIDTH.answer(9)).iter("li")] == ["measured", "yours"]
+    assert WIDTH.answer(Estimate(16, 5, 16, 20)).texts() == {"measured": "16 (5 to 16)"}
     lopsided = LINEAR.answer(Estimate(2.0, 1.9, 2.4, 20))
     assert lopsided.texts() == {"measured": "2.00 (1.90 to 2.40)"}
 
@@ -142,6 +144,8 @@ def test_script_prints_question_and_answer_and_needs_no_torch() -> None:
         "import sys\nfrom seminar.live import Guess\nguess = Guess('Which?', -1, 2, '%')\n"
         "guess.ask()\nguess.answer(1.5)\nprint('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    env = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0] == "Which? (from -1 % to 2 %)"
     assert done.stdout.splitlines()[1:] == ["measured 1.500 %", "False"]

@@ -151,7 +151,8 @@ def assert_no_english(report, known, monkeypatch):
     catalogue = {template: shout(template) for template in [*templates, *shown_words()]}
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     with speaking(catalogue):
-        page = re.sub(r"<[^>]*aria-label=\"([^\"]*)\"[^>]*>|<[^>]+>", r" \1 ", report._repr_html_())
+        styled = re.sub(r"<style>.*?</style>", "", report._repr_html_(), flags=re.DOTALL)
+        page = re.sub(r"<[^>]*aria-label=\"([^\"]*)\"[^>]*>|<[^>]+>", r" \1 ", styled)
         shown = [str(report), html.unescape(page)]
     for text in shown:
         english = [
@@ -163,7 +164,9 @@ def assert_no_english(report, known, monkeypatch):
 
 
 def shown_words():
-    return [t for t in source_templates()[PACKAGE / "_report.py"] if t is not None]
+    found = [source_templates()[PACKAGE / name] for name in ("_report.py", "strip.py")]
+    words = [template for templates in found for template in templates if template is not None]
+    return [*words, " and "]  # between the notes of a layer
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

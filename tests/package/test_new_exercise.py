@@ -87,5 +87,5 @@ def test_grade_accepts_it(command, home):
     target.write_text(EXERCISES[OLD].solution_file(), encoding="utf-8")
     options = ["--out", "report", "--variants", NEW, "--jobs", "1", "--no-sandbox"]
     ran = command("grade", "class", *options)
-    assert "1 students, 1 results, 1 of them new: 1 checked." in ran.stdout, ran.stderr
+    assert "1 student, 1 result, 1 of them new: 1 checked." in ran.stdout, ran.stderr
     assert command("grade", "class", "--out", "all", "--no-sandbox").returncode == 0

@@ -24,7 +24,7 @@ kinds = {
     ),
     "depthwise 3x3, 1x1": ("vermilion", "^", lambda c: weights(((c, c, 3), c), ((c, c, 1), 1))),
 }
-fig, ax = plt.subplots(figsize=(6.4, 3.8))
+fig, ax = plt.subplots(figsize=(4.8, 3.8))
 last = {}
 for name, (color, marker, count) in kinds.items():
     counts = [count(int(width)) for width in widths]
@@ -37,7 +37,7 @@ ax.legend()
 share = {name: last["3x3"] / count for name, count in last.items()}
 ax.set_title(
     f"256 channels: {share['1x1 to a quarter, 3x3']:.1f} and "
-    f"{share['depthwise 3x3, 1x1']:.1f} times fewer weights"
+    f"{share['depthwise 3x3, 1x1']:.1f} times fewer"
 )
 describe(
     fig,

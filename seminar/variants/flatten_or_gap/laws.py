@@ -195,7 +195,12 @@ def predict_logit_variance(feature_variance: float) -> float:
 
 
 def predict_start_variances(
-    images: Tensor, widths: Sequence[int] = WIDTHS, kernel_size: int = 3
+    images: Tensor,
+    widths: Sequence[int] = WIDTHS,
+    kernel_size: int = 3,
+    *,
+    pooling: int = 1,
+    filters: int = 4096,
 ) -> tuple[float, float]:
     r"""Return the variance of a position and of GAP before training, from the images alone.
 
@@ -210,35 +215,65 @@ def predict_start_variances(
     (:func:`seminar.kernels.relu_moments`) gives the products behind the ReLU, for the next layer.
     Behind the last one, the covariance of two positions over the images is
     :math:`\frac1N \sum_i k_{ip,iq} - \frac1{N^2} \sum_{ij} k_{ip,jq}`; its mean over p = q is the
-    variance of a position, its mean over all pairs that of the average.
+    variance of a position, its mean over all pairs that of the average. Their quotient is the
+    effective number of positions, a property of the images.
+
+    A max pooling behind the first ReLU has no such kernel. But a channel of the first layer depends
+    on its F + 1 random numbers only, uniform ones, so that the products behind the pooling are an
+    integral over a cube: the mean over ``filters`` points of a Sobol sequence, which is the same
+    in every run.
 
     Args:
-        images: Shape ``(N, C, H, W)``, two at least; the work grows with :math:`(N H W)^2`.
+        images: Shape ``(N, C, H, W)``, two at least; the work grows with the square of N and of
+            the pooled map's size.
         widths: Channels of the layers, each a convolution with PyTorch's initialization, stride
             1, zero padding that keeps the size, and ReLU.
         kernel_size: Side of the kernels, odd.
+        pooling: Side of the windows of a max pooling behind the first ReLU; 1 for none.
+        filters: Points of the integral, a power of 2.
 
     Returns:
         Mean variance of a position and variance of the average of a channel, expected over
         draws of the weights; exact for infinitely wide layers.
 
     Raises:
-        ValueError: If the images have another rank or are fewer than two.
+        ValueError: If the images have another rank or are fewer than two, or no whole number of
+            windows covers them.
     """
     if images.ndim != 4 or len(images) < 2:
         raise ValueError(
             f"images must have the shape (N, C, H, W) with N >= 2, got {tuple(images.shape)}; "
             "a variance over images needs two"
         )
+    if pooling < 1 or any(size % pooling for size in images.shape[2:]):
+        raise ValueError(
+            f"pooling (={pooling}) must divide the images' height and width, got "
+            f"{tuple(images.shape)}; use 1 for no pooling"
+        )
     x = images.detach().double()
+    inputs = [x.shape[1], *widths[:-1]]  # channels that each layer reads
+    if pooling > 1:
+        x = _first_layer(x, kernel_size, pooling, filters)
+        inputs = inputs[1:]
     moments = torch.einsum("nchw,mcij->nhwmij", x, x) / x.shape[1]
-    for channels in (x.shape[1], *widths[:-1]):
+    for channels in inputs:
         fan_in = kernel_size**2 * channels
-        moments = relu_moments((1 + channels * _over_taps(moments, kernel_size)) / (3 * fan_in))
-        moments = moments.reshape(*x.shape[:1], *x.shape[2:], *x.shape[:1], *x.shape[2:])
+        summed = _over_taps(moments, kernel_size)
+        moments = relu_moments((1 + channels * summed) / (3 * fan_in)).reshape(moments.shape)
     k = moments.flatten(4).flatten(1, 2).permute(0, 2, 1, 3)  # (N, N, H W, H W)
     covariance = k.diagonal(dim1=0, dim2=1).mean(-1) - k.mean((0, 1))
     return covariance.diagonal().mean().item(), covariance.mean().item()
+
+
+def _first_layer(images: Tensor, kernel_size: int, pooling: int, filters: int) -> Tensor:
+    """Return the pooled maps of many first filters, evenly spread over all that torch can draw."""
+    fan_in = kernel_size**2 * images.shape[1]
+    sobol = torch.quasirandom.SobolEngine(fan_in + 1)  # type: ignore[no-untyped-call]
+    cube = sobol.draw(filters, dtype=torch.float64)
+    numbers = (2 * cube + 1 / filters - 1) / math.sqrt(fan_in)  # cell centres, U(-1, 1)/sqrt(F)
+    kernels = numbers[:, :-1].reshape(filters, images.shape[1], kernel_size, kernel_size)
+    maps = F.conv2d(images, kernels, numbers[:, -1], padding=kernel_size // 2).relu()
+    return F.max_pool2d(maps, pooling)
 
 
 def _over_taps(moments: Tensor, kernel_size: int) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 
 from seminar._checks import whole_number
@@ -9,19 +11,9 @@ from seminar.initialization import seeded
 
 
 class ParameterBudgetNet(nn.Module):
-    """Three 3x3 convolutions with a 1x1 bottleneck in front of the last, GAP and a classifier.
+    """Three 3x3 convolutions, a 1x1 bottleneck in front of the last, GAP and a classifier.
 
-    Every convolution is followed by BatchNorm, which brings its own bias, and ReLU.
-
-    Args:
-        bottleneck: Channels r behind the 1x1 convolution; None leaves it out, so that the last
-            3x3 convolution reads all 64 channels.
-        batch_norm: Whether every convolution is followed by BatchNorm; without it the
-            convolutions have biases.
-        separable: Whether the second and third 3x3 convolution are split into a depthwise 3x3 and
-            a 1x1.
-        in_channels: Channels of the images, 1 for grey and 3 for colour.
-        num_classes: Number of classes.
+    The arguments are those of :func:`build`, without the seed.
     """
 
     def __init__(
@@ -34,13 +26,11 @@ class ParameterBudgetNet(nn.Module):
         num_classes: int = 10,
     ) -> None:
         super().__init__()
-        if bottleneck is not None:
-            whole_number(bottleneck, "bottleneck", 1, "None leaves the 1x1 convolution out")
-        self.conv1 = _block(in_channels, 32, 3, batch_norm)
-        self.conv2 = _block(32, 64, 3, batch_norm, separable)
-        narrow = 64 if bottleneck is None else bottleneck
-        self.squeeze = nn.Identity() if bottleneck is None else _block(64, narrow, 1, batch_norm)
-        self.conv3 = _block(narrow, 64, 3, batch_norm, separable)
+        block = partial(conv_block, batch_norm=batch_norm)
+        self.conv1 = block(in_channels, 32, 3)
+        self.conv2 = block(32, 64, 3, separable=separable)
+        self.squeeze = block(64, bottleneck, 1) if bottleneck else nn.Identity()
+        self.conv3 = block(bottleneck or 64, 64, 3, separable=separable)
         self.classifier = nn.Linear(64, num_classes)
         self.pool = nn.MaxPool2d(2)
         self.gap = nn.AdaptiveAvgPool2d(1)
@@ -54,22 +44,35 @@ class ParameterBudgetNet(nn.Module):
         return logits
 
 
-def _block(
+def conv_block(
     in_channels: int,
     out_channels: int,
     kernel_size: int,
-    batch_norm: bool,
+    *,
+    batch_norm: bool = True,
     separable: bool = False,
 ) -> nn.Sequential:
-    padding, bias = kernel_size // 2, not batch_norm
-    depthwise = []
-    if separable:  # a 3x3 for each channel alone; the 1x1 behind it mixes the channels
+    """Return a convolution that keeps the size, BatchNorm and ReLU.
+
+    Args:
+        in_channels: Channels in front.
+        out_channels: Channels behind.
+        kernel_size: Side of the square kernel, odd.
+        batch_norm: Whether BatchNorm follows; without it the convolution has a bias.
+        separable: Whether the convolution is split into one for each channel alone and a 1x1
+            that mixes the channels.
+
+    Returns:
+        The layers, in the order in which they run.
+    """
+    padding, layers = kernel_size // 2, []
+    if separable:
         size, groups = kernel_size, in_channels
-        depthwise = [nn.Conv2d(groups, groups, size, padding=padding, groups=groups, bias=False)]
+        layers += [nn.Conv2d(groups, groups, size, padding=padding, groups=groups, bias=False)]
         kernel_size, padding = 1, 0
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, bias=bias)
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, bias=not batch_norm)
     norm = [nn.BatchNorm2d(out_channels)] if batch_norm else []
-    return nn.Sequential(*depthwise, conv, *norm, nn.ReLU())
+    return nn.Sequential(*layers, conv, *norm, nn.ReLU())
 
 
 def build(
@@ -85,10 +88,13 @@ def build(
 
     Args:
         seed: Seed of its weights.
-        bottleneck: Channels r behind the 1x1 convolution; None leaves it out.
-        batch_norm: Whether every convolution is followed by BatchNorm.
-        separable: Whether the second and third 3x3 convolution are depthwise separable.
-        in_channels: Channels of the images.
+        bottleneck: Channels r behind the 1x1 convolution; None leaves it out, so that the last 3x3
+            convolution reads all 64 maps.
+        batch_norm: Whether every convolution is followed by BatchNorm; without it the convolutions
+            have biases.
+        separable: Whether the second and third 3x3 convolution are split into a depthwise 3x3 and
+            a 1x1.
+        in_channels: Channels of the images, 1 for grey and 3 for colour.
         num_classes: Number of classes.
 
     Returns:
@@ -97,6 +103,8 @@ def build(
     Raises:
         ValueError: If the bottleneck has no channel.
     """
+    if bottleneck is not None:
+        whole_number(bottleneck, "bottleneck", 1, "None leaves the 1x1 convolution out")
     with seeded(seed):
         return ParameterBudgetNet(
             bottleneck,
