@@ -91,8 +91,9 @@ def sgd(network, seed, lr, steps, **settings):
 # %%
 # Law 1: all layers grow by the same amount
 # -----------------------------------------
-# Guess: the layers have very different numbers of weights and squared norms. Which grows most? We train at three learning rates for the same time, :math:`\eta\cdot\text{steps}`,
-# and once with Adam.
+# Guess: the layers have very different numbers of weights and squared norms. Which grows most? We
+# train at three learning rates for the same time, :math:`\eta\cdot\text{steps}`, and once with
+# Adam.
 
 RATES = {0.04: 60, 0.02: 120, 0.01: 240}  # learning rate to steps
 SEEDS = seeds(full=16, quick=3)
