@@ -105,7 +105,7 @@ check(VARIANT, model)
 # Draw a layer as a block: a column of tiles for each map that it reads, a row for each map that it
 # writes. Every tile is one :math:`k \times k` patch of weights, so area means weights.
 
-figures.draw_pipes(plt.figure(figsize=(4.8, 3.6)), channels=64, bottleneck=16, kernel_size=3)
+figures.draw_pipes(plt.figure(figsize=(4.8, 3)), channels=64, bottleneck=16, kernel_size=3)
 plt.show()
 
 # %%
@@ -136,7 +136,7 @@ show(Comparison(f"P(r) minus the count, {len(sizes)} widths", 0, apart, 3, kind=
 # %%
 # 3.e · The parameters of every layer
 # -----------------------------------
-# We set the formula beside ``numel()``, PyTorch's own count. BatchNorm has a scale and a shift for
+# The formula goes beside ``numel()``, PyTorch's own count. BatchNorm has a scale and a shift for
 # each channel; a linear layer counts like a 1x1 convolution.
 
 
@@ -152,11 +152,9 @@ def formula(layer):
 
 layers = [part for part in model.modules() if count(part) and not list(part.children())]
 print(f"sum of {len(layers)} layers: {sum(map(formula, layers)):,}; limit {LIMIT:,}")
-apart = [formula(layer) - count(layer) for layer in layers]
-show(Comparison(f"formula minus numel(), {len(layers)} layers", 0, apart, 3, kind="identity"))
 
 # %%
-# Formula and count agree in every layer, and the sum keeps the limit. Which layer holds most?
+# The sum keeps the limit. Which layer holds most, and do formula and count agree in every one?
 #
 # Answer: layer by layer
 # ^^^^^^^^^^^^^^^^^^^^^^
@@ -165,6 +163,12 @@ show(Comparison(f"formula minus numel(), {len(layers)} layers", 0, apart, 3, kin
 # :doc:`parameters, MACs and time <deeper/variant_3_macs_and_time>`.
 
 layer_table(model, (1, 16, 16))
+
+# %%
+# Formula and count agree:
+
+apart = [formula(layer) - count(layer) for layer in layers]
+show(Comparison(f"formula minus numel(), {len(layers)} layers", 0, apart, 3, kind="identity"))
 
 # %%
 # Measure: how narrow may it be?

@@ -7,15 +7,16 @@ Three convolutions turn an image into 128 small maps. A classifier reads every n
 average. So GAP should hand the last layer numbers that hardly change from image to image. Does it?
 
 To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
-./cnn_seminar-0.1.0-py3-none-any.whl``. The page trains forty small networks and needs about a
-minute and a half of one processor core.
+./cnn_seminar-0.1.0-py3-none-any.whl``. The page trains forty small networks, in less than two
+minutes of one processor core.
 """
 
 # %%
 # The question, in a picture
 # --------------------------
-# One map for twelve images, three times. Flatten hands on each position (one is framed and drawn
-# dashed), GAP the average (thick). *What decides whether the average stands still?*
+# One map for twelve images, in three cases. Flatten hands on each position (one is framed and drawn
+# dashed), GAP the average (thick). Here the maps are noise: each position has its own, and a share
+# :math:`\rho` of its variance comes from one number that the whole map has in common.
 
 from collections import defaultdict
 from itertools import product
@@ -60,8 +61,7 @@ QUICK = quick_tier()  # the quick tier trains fewer networks for less time
 SEEDS, HEADS = seeds(full=10, quick=2), ("flatten", "gap")
 
 # %%
-# Here the maps are noise: each position has its own, and a share :math:`\rho` of its variance comes
-# from one number that the whole map has in common.
+# *What decides whether the average stands still?*
 
 generator = torch.Generator().manual_seed(SEEDS[0])
 own = torch.randn(12, 8, 8, generator=generator)
@@ -127,10 +127,11 @@ layer_table(build(head="gap"), VARIANT.input_shape)
 #
 # Measure
 # -------
-# Both heads learn from 539 digits, with and without *batch normalization* (BatchNorm: each channel
-# gets mean 0 and variance 1 before its ReLU). A pair of heads shares images, first convolutions and
-# recipe. Without BatchNorm GAP needs a larger learning rate and more epochs, so compare within a
-# pair. "Variance" is over images: of each number that enters the last layer, then averaged.
+# Both heads learn from a few hundred digits, with and without *batch normalization* (BatchNorm:
+# each channel gets mean 0 and variance 1 before its ReLU). A pair of heads shares images, first
+# convolutions and recipe. Without BatchNorm GAP needs a larger learning rate and more epochs, so
+# compare within a pair. "Variance" is over images: of each number that enters the last layer, then
+# averaged.
 
 CASES = {
     "plain": {"lr": 1e-2, "epochs": 3 if QUICK else 16},
@@ -146,8 +147,8 @@ for case, head, seed in product(CASES, HEADS, SEEDS):
     nets[case, head].append(net)
 
 # %%
-# The dotted line marks where the two variances cross, a thin line is one seed. In the table, on all
-# test images, "lag" is how many right answers of a hundred GAP has fewer than Flatten.
+# The dotted line marks where the two variances cross; a thin line is one seed. In the table, on all
+# test images, the lag is how many right answers of a hundred GAP has fewer than Flatten.
 
 variance, right = ({key: np.array(both)[:, n] for key, both in found.items()} for n in range(2))
 start = np.transpose([measure_start(build(seed), splits[seed].test_images) for seed in SEEDS])
@@ -156,18 +157,14 @@ WHEN = ("untrained", *CASES)
 ratios = {when: estimate_ratio(variance[when, "gap"], variance[when, "flatten"]) for when in WHEN}
 lags = {case: estimate(right[case, "flatten"] - right[case, "gap"]) for case in CASES}
 rows = [
-    [
-        when,
-        *(estimate(1000 * variance[when, head]).format() for head in HEADS),
-        ratios[when].format(),
-        lags[when].format() if when in lags else "",
-    ]
-    for when in WHEN
+    [name, *(estimate(1000 * variance[when, head]).format() for when in WHEN)]
+    for head, name in (("flatten", "Flatten's variance, 10⁻³"), ("gap", "GAP's variance, 10⁻³"))
 ]
+rows += [["GAP / Flatten", *(ratios[when].format() for when in WHEN)]]
+rows += [["GAP's lag, points", "", *(lags[case].format() for case in CASES)]]
 figures.draw_course(courses, ratios)
 plt.show()
-columns = ["", "Flatten's variance, 10⁻³", "GAP's variance, 10⁻³", "GAP / Flatten", "lag, points"]
-show(Table(columns, rows, f"Digits: {len(SEEDS)} seeds, 95 % intervals"))
+show(Table(["", *WHEN], rows, f"Digits: {len(SEEDS)} seeds, 95 % intervals"))
 
 # %%
 # The ten logits must differ between images, whatever the head. Flatten can add up small differences
@@ -205,7 +202,7 @@ photos = photo_patches(COUNT, 16, seed=SEEDS[0]).mean(1, keepdim=True)
 kinds = {
     "white noise": torch.randn(COUNT, 1, 16, 16, generator=generator),
     "digits": splits[SEEDS[0]].test_images[:COUNT],
-    "photographs, each standardized": nn.functional.layer_norm(photos, photos.shape[1:]),
+    "standardized photographs": nn.functional.layer_norm(photos, photos.shape[1:]),
     "photographs": (photos - photos.mean()) / photos.std(),
 }
 laws, counted = {}, {}
@@ -217,7 +214,7 @@ for kind, images in kinds.items():
 # %%
 # The law is that of infinitely wide layers; these have 32 and 64 channels.
 
-figures.draw_start({kind: images[0, 0] for kind, images in kinds.items()}, laws, counted)
+figures.draw_start({kind: images[:3, 0] for kind, images in kinds.items()}, laws, counted)
 plt.show()
 show(
     Comparison(
@@ -284,7 +281,7 @@ for head in HEADS:
         z = net.to_vector(net.features(one.test_images[::6]))
     v = feature_variances(z)
     share = f"{1 - v.per_feature / v.overall:.0%}"
-    rows.append([head, f"{1000 * v.overall:.2g}", f"{1000 * v.per_feature:.2g}", share])
+    rows.append([head, f"{1000 * v.overall:#.2g}", f"{1000 * v.per_feature:#.2g}", share])
 show(Table(["untrained", "z.var(), 10⁻³", "over images, 10⁻³", "offsets"], rows))
 
 # %%

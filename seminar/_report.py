@@ -96,17 +96,17 @@ class Report:
     Attributes:
         title: Number and title of the variant.
         findings: One per condition, in the order of the assignment.
-        draw: Draws the networks that were judged, for the HTML alone.
     """
 
     title: str
     findings: tuple[Finding, ...]
-    draw: Callable[[], tuple[Strip, ...]] = field(default=tuple, repr=False, compare=False)
+    # They are drawn for the HTML alone.
+    _draw: Callable[[], tuple[Strip, ...]] = field(default=tuple, repr=False, compare=False)
 
     @property
     def strips(self) -> tuple[Strip, ...]:
         """The networks that were judged, drawn; they stand above the table in HTML."""
-        return self.draw()
+        return self._draw()
 
     @property
     def holds(self) -> bool:

@@ -86,7 +86,9 @@ show(Comparison("1x1 and 3x3 minus their one kernel", 0, errors, 3, kind="identi
 #    proved that in a large matrix the :math:`\lambda`, divided by their mean, have the density
 #
 # .. math:: \rho(\lambda) = \frac{\sqrt{(\lambda_+ - \lambda)(\lambda - \lambda_-)}}
-#     {2 \pi y \lambda}, \qquad \lambda_\pm = (1 \pm \sqrt y)^2.
+#     {2 \pi y \lambda}
+#
+# between :math:`\lambda_- = (1 - \sqrt y)^2` and :math:`\lambda_+ = (1 + \sqrt y)^2`.
 #
 # 3. The largest :math:`r` of 64 are those above a threshold :math:`t`, which cuts off the share
 #    :math:`r/64` of all. Their sum, as a share of the whole sum, is what the bottleneck keeps:

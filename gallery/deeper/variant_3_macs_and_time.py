@@ -91,37 +91,13 @@ show(
 BATCH = 64
 
 
-def moved(network, side=16):
-    """Return the numbers that each layer reads and writes for one image of a batch."""
-    found = {}
-
-    def count(name):
-        def hook(layer, inputs, output):
-            held = sum(parameter.numel() for parameter in layer.parameters())
-            found[name] = inputs[0].numel() + output.numel() + held / BATCH
-
-        return hook
-
-    leaves = [(n, m) for n, m in network.named_modules() if not list(m.children())]
-    handles = [layer.register_forward_hook(count(name)) for name, layer in leaves]
-    network.eval()(torch.zeros(1, 1, side, side))
-    for handle in handles:
-        handle.remove()
-    return found
-
-
-def parameters(network):
-    """Return the parameters of each layer, as layer name to number."""
-    leaves = [(n, m) for n, m in network.named_modules() if not list(m.children())]
-    return {name: sum(p.numel() for p in layer.parameters()) for name, layer in leaves}
-
-
 def costs(network):
     """Return the three costs of a network, each as layer name to number."""
+    leaves = [(name, m) for name, m in network.named_modules() if not list(m.children())]
     return {
-        "parameters": parameters(network),
+        "parameters": {name: sum(p.numel() for p in m.parameters()) for name, m in leaves},
         "MACs": macs(network, 16),
-        "moved": moved(network),
+        "moved": budget.count_moved(network, (1, 16, 16), BATCH),
     }
 
 

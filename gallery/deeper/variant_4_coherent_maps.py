@@ -73,11 +73,11 @@ splits = {s: load_data("digits", seed=s, train_fraction=0.15 if QUICK else 0.3) 
 # property of the images*, since no trained weight enters.
 #
 # The max pooling has no closed form. But a channel of the first layer depends on ten random numbers
-# only, nine weights and a bias. ``predict_start_variances(images, pooling=2)`` averages the products
-# over 2048 evenly spread choices of the ten and goes on with the kernel; the variant's page uses
-# that. Here we take the digits without a margin, 8x8 pixels, which need no pooling, and test the
-# kernel alone. *The kernels of neighbouring positions share six of nine pixels. Of 64 positions, how
-# many count?*
+# only, nine weights and a bias. ``predict_start_variances(images, pooling=2)`` averages the
+# products over 4096 evenly spread choices of the ten and goes on with the kernel; the variant's
+# page uses that. Here we take the digits without a margin, 8x8 pixels, which need no pooling, and
+# test the kernel alone. *The kernels of neighbouring positions share six of nine pixels. Of 64
+# positions, how many count?*
 
 images = load_data("digits", seed=SEEDS[0], canvas=8).test_images[:24]
 law = predict_start_variances(images)
@@ -214,7 +214,7 @@ show(Table(["", "one network with GAP"], rows))
 # --------------------------
 # First explanation: its first logits hardly differ between images. Over draws of the weights the
 # mixed terms average to 0, and the variance of a logit is the sum of D feature variances times
-# :math:`1/(3D)`: a third of the features' mean variance, whatever D.
+# :math:`1/(3D)`. Divided by the features' mean variance that is :math:`1/3`, whatever D.
 
 logits = {head: [] for head in HEADS}
 for head, seed in product(HEADS, seeds(full=20, quick=6)):

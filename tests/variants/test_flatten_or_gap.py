@@ -3,8 +3,10 @@ from __future__ import annotations
 import math
 import re
 from collections import OrderedDict
+from dataclasses import replace
 from itertools import pairwise
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -12,16 +14,27 @@ import torch.nn.functional as F
 from torch import nn
 
 from seminar.conditions import check
+from seminar.data import load_data, photo_patches, shift_images
+from seminar.evidence import Estimate
+from seminar.kernels import relu_moments
+from seminar.plotting import use_style
+from seminar.training import accuracy
 from seminar.variants.flatten_or_gap import (
     VARIANT,
     build,
     effective_positions,
     feature_variances,
+    figures,
+    laws,
+    measure_head,
+    measure_start,
     predict_gap_variance,
     predict_gradient_ratio,
     predict_logit_variance,
     predict_start_variances,
+    shifted_accuracy,
     spatial_correlation,
+    train_and_follow,
 )
 
 HEADS = ("flatten", "gap")
@@ -610,6 +623,156 @@ def start_variances(images, widths, seed):
     return [one.var(0, correction=0).mean().item() for one in both]
 
 
+def images_of(kind, count=12):
+    generator = torch.Generator().manual_seed(3)
+    if kind == "noise":
+        return torch.randn(count, 1, 16, 16, generator=generator)
+    if kind == "digits":
+        return load_data("digits", seed=3).test_images[:count]
+    photos = photo_patches(count, 16, seed=3).mean(1, keepdim=True)
+    return (photos - photos.mean()) / photos.std()
+
+
+@pytest.mark.parametrize("kind", ["noise", "digits", "photographs"])
+def test_predict_start_variances_with_pooling_agrees_with_untrained_networks(kind):
+    images = images_of(kind)
+    found = np.array([measure_start(build(seed), images) for seed in range(60)])
+    error = found.std(0, ddof=1) / math.sqrt(len(found))
+    expected = np.array(predict_start_variances(images, pooling=2))
+    # 4 standard errors, and the first neglected order: 1/32 + 1/64 of the value
+    assert (abs(found.mean(0) - expected) <= 4 * error + (1 / 32 + 1 / 64) * expected).all()
+
+
+@pytest.mark.parametrize("kind", ["noise", "digits", "photographs"])
+def test_predict_start_variances_integrates_the_first_layer_to_a_part_in_two_hundred(kind):
+    images = images_of(kind, 8)
+    expected = predict_start_variances(images, pooling=2, filters=32_768)
+    assert predict_start_variances(images, pooling=2) == pytest.approx(expected, rel=5e-3)
+
+
+def test_first_layer_without_windows_is_that_of_the_kernel():
+    # Windows of one pixel pool nothing: the integral must agree with the closed form, but for the
+    # nine uniform weights, which are not quite normal.
+    images = images_of("digits", 6)[:, :, 4:12, 4:12]
+    maps = laws._first_layer(images.double(), 3, 1, 4096)
+    products = torch.einsum("nchw,mcij->nhwmij", maps, maps) / maps.shape[1]
+    x = images.double()
+    moments = torch.einsum("nchw,mcij->nhwmij", x, x)
+    expected = relu_moments((1 + laws._over_taps(moments, 3)) / 27).reshape(products.shape)
+    assert (products - expected).abs().max() <= 0.1 * expected.max()
+    assert products.mean().item() == pytest.approx(expected.mean().item(), rel=0.03)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_measure_head_agrees_with_the_definitions(head):
+    split, net = load_data("digits", seed=1), build(1, head=head)
+    z = net.eval().to_vector(net.features(split.test_images)).detach()
+    found = measure_head(net, split)
+    # float32 against float64
+    assert found.variance == pytest.approx(feature_variances(z).per_feature, rel=1e-5)
+    expected = 100 * accuracy(net, split.test_images, split.test_labels)
+    assert found.accuracy == pytest.approx(expected)
+
+
+def test_measure_start_gives_what_both_heads_are_fed_with():
+    split = load_data("digits", seed=1)
+    found = measure_start(build(1), split.test_images)
+    heads = [measure_head(build(1, head=head), split).variance for head in HEADS]
+    assert found == pytest.approx(heads, rel=1e-5)
+
+
+def test_train_and_follow_measures_before_and_after_every_epoch():
+    split, net = load_data("digits", seed=1, train_fraction=0.1), build(1, head="gap")
+    few = replace(split, test_images=split.test_images[::16], test_labels=split.test_labels[::16])
+    start = measure_head(build(1, head="gap"), few).variance
+    course = train_and_follow(net, split, epochs=2, lr=1e-3, seed=1)
+    assert course[0] == pytest.approx(start)
+    assert course[-1] == pytest.approx(measure_head(net, few).variance)
+    assert len(course) == 3
+
+
+def test_shifted_accuracy_is_the_mean_over_four_directions():
+    split, net = load_data("digits", seed=1), build(1, head="gap")
+    images, labels = split.test_images[::6], split.test_labels[::6]
+    fill = split.background
+    places = [(2, 0), (0, 2), (-2, 0), (0, -2)]
+    hits = [accuracy(net, shift_images(images, *place, fill), labels) for place in places]
+    assert shifted_accuracy(net, split, 2) == pytest.approx(100 * np.mean(hits))
+    assert shifted_accuracy(net, split, 0) == pytest.approx(100 * accuracy(net, images, labels))
+
+
+# The figures: they draw what they are given and say it in their alternative text.
+
+
+def some(mean):
+    return Estimate(mean, 0.9 * mean, 1.2 * mean, 5)
+
+
+PAIR = {("plain", "flatten"): [[1e-3, 0.1], [2e-3, 0.2]], ("plain", "gap"): [[1e-5, 1], [2e-5, 2]]}
+FIGURES = {
+    "strips": (lambda: figures.draw_strips({0.4: torch.eye(8).repeat(12, 1, 1)}), ["ρ = 0.4"]),
+    "course": (
+        lambda: figures.draw_course(PAIR, {"untrained": some(0.025), "plain": some(10.0)}),
+        ["plain, Flatten: 0.001 to 0.14", "plain, GAP: 1e-05 to 1.4"],
+    ),
+    "start": (
+        lambda: figures.draw_start(
+            {"noise": torch.ones(3, 4, 4)}, {"noise": 47.3}, {"noise": some(45.0)}
+        ),
+        ["noise 47.3 and 45"],
+    ),
+    "shift": (
+        lambda: figures.draw_shift(
+            [torch.ones(4, 4)] * 3,
+            {
+                head: [some(90.0), some(60.0), some(x)]
+                for head, x in (("flatten", 14.0), ("gap", 88.0))
+            },
+        ),
+        ["Flatten: 90, 60, 14", "GAP: 90, 60, 88", "0 to 2 pixels", "guessing gives 10"],
+    ),
+    "border": (
+        lambda: figures.draw_border((16, 36), np.array([[0.1, 0.0], [0.3, 0.0]]), 34),
+        ["16 px 0.2", "36 px 0"],
+    ),
+    "pushes": (
+        lambda: figures.draw_pushes(
+            {"flatten": 5e-6 * torch.eye(8), "gap": torch.full((8, 8), 1e-6)}
+        ),
+        ["64 positions", "up to 5 millionths", "GAP 1.0 millionths everywhere"],
+    ),
+    "positions": (
+        lambda: figures.draw_positions(
+            {
+                (head, when): some(x)
+                for head in HEADS
+                for when, x in (("before", 50.0), ("after", 3.0))
+            }
+        ),
+        ["50", "3 with Flatten, 3.0 with GAP"],
+    ),
+    "losses": (
+        lambda: figures.draw_losses({name: [[2.3, 1.25], [2.3, 1.25]] for name in figures._LINES}),
+        ["after 2 epochs", "GAP, centred 1.25"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("draw", "texts"), FIGURES.values(), ids=FIGURES)
+def test_figure_says_its_numbers_in_its_alternative_text(draw, texts):
+    use_style()
+    fig = draw()
+    fig.draw_without_rendering()
+    assert not [text for text in texts if text not in fig.get_label()], fig.get_label()
+    plt.close(fig)
+
+
+def test_crossing_is_where_the_geometric_means_meet():
+    lines = {"flatten": np.array([[1.0, 1.0, 1.0]]), "gap": np.array([[0.01, 0.1, 10.0]])}
+    assert figures._crossing(lines) == pytest.approx(1.5)
+    assert figures._crossing(dict(zip(lines, reversed(lines.values()), strict=True))) is None
+
+
 @pytest.mark.parametrize("summed", [False, True], ids=["position", "summed"])
 @pytest.mark.parametrize("positions", [4, 64])
 def test_predict_gradient_ratio_agrees_with_torch_linear(positions, summed):
@@ -640,6 +803,7 @@ def test_predict_gradient_ratio_agrees_with_torch_linear(positions, summed):
         (lambda: effective_positions(-0.5, 64), "must lie between -0.01587 and 1"),
         (lambda: predict_logit_variance(math.nan), r"feature_variance \(=nan\)"),
         (lambda: predict_start_variances(torch.zeros(1, 1, 8, 8)), r"N >= 2, got \(1, 1, 8, 8\)"),
+        (lambda: predict_start_variances(torch.zeros(2, 1, 8, 8), pooling=3), r"pooling \(=3\)"),
         (lambda: predict_gradient_ratio(0), r"positions \(=0\) must be at least 1"),
     ],
     ids=lambda value: value[:24] if isinstance(value, str) else "",

@@ -16,6 +16,7 @@ from seminar.evidence import Equivalence, equivalence
 from seminar.variants.parameter_budget import (
     LIMIT,
     build,
+    count_moved,
     figures,
     loss_table,
     narrowest,
@@ -107,7 +108,7 @@ def test_bars_state_every_share_and_factor(fig: Figure) -> None:
     assert drawn(fig) == "MACs: a 30 %, rest 70 %; moved: a 5 %, rest 95 %."
     other = plt.figure()
     figures.draw_factors(other, {"MACs": {"thin": 7.1}, "moved": {"thin": 0.96}})
-    assert "thin: MACs 7.1, moved 1.0" in drawn(other)
+    assert "thin: MACs 7.1, moved 0.96" in drawn(other)
 
 
 @pytest.mark.parametrize(
@@ -138,3 +139,18 @@ def test_loss_table_has_a_row_for_each_width() -> None:
     assert [row[3] for row in table.rows] == ["no", "not decided", "yes"]
     assert "3 seeds" in table.caption
     assert "90" in table.head[2]
+
+
+def test_moved_numbers_equal_counting_by_hand() -> None:
+    model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+    found = count_moved(model, (2, 8, 8), batch=10)
+    conv = 2 * 64 + 3 * 64 + (2 * 9 * 3 + 3) / 10
+    assert found == pytest.approx({"0": conv, "1": 2 * 3 * 64, "2": 3 * 64 + 3 * 16})
+    assert not model[0]._forward_hooks
+    assert model.training
+
+
+def test_layer_that_is_used_twice_moves_twice() -> None:
+    relu = nn.ReLU()
+    model = nn.Sequential(relu, nn.Conv2d(1, 1, 1), relu)
+    assert count_moved(model, (1, 4, 4), batch=1)["0"] == 2 * 2 * 16

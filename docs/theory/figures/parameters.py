@@ -37,7 +37,7 @@ ax.legend()
 share = {name: last["3x3"] / count for name, count in last.items()}
 ax.set_title(
     f"256 channels: {share['1x1 to a quarter, 3x3']:.1f} and "
-    f"{share['depthwise 3x3, 1x1']:.1f} times fewer weights"
+    f"{share['depthwise 3x3, 1x1']:.1f} times fewer"
 )
 describe(
     fig,

@@ -6,5 +6,5 @@ from seminar.plotting import use_style
 from seminar.variants.parameter_budget.figures import draw_pipes
 
 use_style()
-draw_pipes(plt.figure(figsize=(4.8, 3.6)), channels=64, bottleneck=16, kernel_size=3)
+draw_pipes(plt.figure(figsize=(4.8, 3)), channels=64, bottleneck=16, kernel_size=3)
 plt.show()

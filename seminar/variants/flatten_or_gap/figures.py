@@ -11,6 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from seminar.evidence import Estimate
@@ -58,20 +59,16 @@ def draw_strips(films: Mapping[float, Tensor], position: tuple[int, int] = (2, 3
         _draw_film(strip, film.numpy(), position, reach)
         n_eff = effective_positions(rho, positions)
         strip.set_title(f"ρ = {rho:g}: {positions} positions count as {n_eff:.3g}")
-        trace.plot(one, color=COLORS["flatten"], linestyle="--", marker="s", markersize=4)
-        trace.plot(average, color=COLORS["gap"], linewidth=4, solid_capstyle="round")
+        trace.plot(one, "s--", color=COLORS["flatten"], markersize=4, label="one position")
+        trace.plot(average, "-", color=COLORS["gap"], linewidth=4, label="average (GAP)")
         trace.axhline(0, color="black", linewidth=0.6)
-        trace.set(ylim=(-reach, reach), xlim=(-0.5, count - 0.5), yticks=[-2, 0, 2])
+        trace.set(ylim=(-reach, reach + 0.8), xlim=(-0.5, count - 0.5), yticks=[-2, 0, 2])
         trace.set_ylabel("activation")
         said.append(
             f"at ρ = {rho:g} one position moves between {one.min():.1f} and {one.max():.1f}, "
             f"the average between {average.min():.1f} and {average.max():.1f}"
         )
-    first = axes[1]
-    names = {"flatten": ("one position", 0.01, "left"), "gap": ("average (GAP)", 0.99, "right")}
-    for head, (text, x, side) in names.items():
-        where = {"transform": first.transAxes, "ha": side, "va": "top"}
-        first.text(x, 0.98, text, color=COLORS[head], **where)
+    axes[1].legend(loc="upper center", ncols=2, borderaxespad=0, columnspacing=1.2)
     axes[-1].set(xlabel="image", xticks=range(count), xticklabels=range(1, count + 1))
     describe(fig, f"A feature map for {count} images, at three correlations: {'; '.join(said)}.")
     return fig
@@ -91,7 +88,7 @@ def _draw_film(ax: Axes, film: npt.NDArray[Any], at: tuple[int, int], reach: flo
         )
         side = 0.9 / width
         corner = (left + at[1] * side, 0.9 - (at[0] + 1) * 0.9 / height)
-        box = Rectangle(corner, side, 0.9 / height, fill=False, edgecolor="black", linewidth=1.2)
+        box = Rectangle(corner, side, 0.9 / height, fill=False, edgecolor="black", linewidth=0.8)
         box.set_gid("keep")
         ax.add_patch(box)
     ax.set(ylim=(-0.02, 0.92))
@@ -114,7 +111,7 @@ def draw_course(
     """
     cases = list(dict.fromkeys(case for case, _ in courses))
     fig, axes = plt.subplots(1, len(cases), figsize=(_WIDTH, 4.4), sharey=True, squeeze=False)
-    said = []
+    said: list[str] = []
     for ax, case in zip(axes[0], cases, strict=True):
         heads = {head: np.asarray(courses[case, head]) for head in HEADS}
         for head, lines in heads.items():
@@ -122,12 +119,17 @@ def draw_course(
             color, style = COLORS[head], "--" if head == "flatten" else "-"
             ax.plot(lines.T, color=color, linestyle=style, linewidth=0.6, alpha=0.5)
             ax.plot(thick, color=color, linestyle=style, linewidth=3.5)
-            ax.text(0.1, thick[0] * 1.35, HEADS[head], color=color, va="bottom")
+            other = np.log(heads["gap" if head == "flatten" else "flatten"]).mean(0)[-1]
+            height, side = (lines[:, -1].max() * 1.3, "bottom")
+            if np.log(thick[-1]) < other:
+                height, side = (lines[:, -1].min() / 1.3, "top")
+            ax.text(len(thick) - 1, height, HEADS[head], ha="right", va=side)
             said.append(f"{case}, {HEADS[head]}: {thick[0]:.1g} to {thick[-1]:.2g}")
         crossing = _crossing(heads)
         if crossing:
             ax.axvline(crossing, color="black", linewidth=0.8, linestyle=":")
         ax.set(yscale="log", xlabel="epoch", xlim=(0, None), title=case)
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes[0][0].set_ylabel("variance over images")
     start = 1 / ratios["untrained"].mean
     ends = " or ".join(f"×{ratios[case].mean:.2g}" for case in cases)
@@ -157,7 +159,7 @@ def draw_start(
     """Draw the effective number of positions before training, by the kind of images.
 
     Args:
-        samples: One image ``(H, W)`` of each kind, by its name.
+        samples: Some images of each kind, by its name, shape ``(images, H, W)``; on one scale.
         laws: What the law predicts of each kind.
         measured: What networks measured, of each kind.
 
@@ -166,13 +168,13 @@ def draw_start(
     """
     fig, axes = plt.subplot_mosaic(
         [[str(row), "plot"] for row in range(len(samples))],
-        figsize=(_WIDTH, 1.0 * len(samples) + 0.9),
-        width_ratios=[1, 4.2],
+        figsize=(_WIDTH, 0.85 * len(samples) + 1.3),
+        width_ratios=[2.2, 3],
     )
     ax = axes["plot"]
-    for row, (kind, image) in enumerate(samples.items()):
+    for row, (kind, images) in enumerate(samples.items()):
         law, one = laws[kind], measured[kind]
-        axes[str(row)].imshow(image.numpy(), cmap="gray")
+        axes[str(row)].imshow(np.hstack(list(images.numpy())), cmap="gray", aspect="equal")
         axes[str(row)].set_axis_off()
         ax.plot([law, law], [row - 0.26, row + 0.26], color="black", linestyle="-", linewidth=2.5)
         reach = [[one.mean - one.low], [one.high - one.mean]]
@@ -221,8 +223,7 @@ def draw_shift(
         reach = np.abs([[one.low, one.high] for one in estimates] - means[:, None]).T
         style = "s--" if head == "flatten" else "o-"
         ax.errorbar(range(count), means, yerr=reach, fmt=style, color=COLORS[head])
-        above = 9 if head == "flatten" else -9
-        ax.text(2, means[2] + above, HEADS[head], color=COLORS[head], ha="center", va="center")
+        ax.text(2.12, means[2] + 7, HEADS[head])
     ax.axhline(guessing, color="black", linewidth=0.8, linestyle=":")
     ax.set(xlabel="shift of the test images, px", ylabel="right answers, %", ylim=(0, 105))
     ax.set(xticks=range(count), xlim=(-0.5, count - 0.5))
@@ -251,14 +252,14 @@ def draw_border(canvases: Sequence[int], changes: npt.NDArray[Any], limit: int) 
     Returns:
         The figure, described.
     """
-    fig, ax = plt.subplots(figsize=(_WIDTH, 3.6))
+    fig, ax = plt.subplots(figsize=(_WIDTH, 4.0))
     floor = 1e-17
     ax.plot(canvases, np.maximum(changes, floor).T, "o-", color=COLORS["gap"], linewidth=1)
     ax.axvline(limit, color="black", linestyle=":", linewidth=1.5)
     ax.text(limit - 0.4, 1e-9, "law: nothing\nfrom here on", ha="right", va="center")
-    ax.set(xlabel="side of the canvas, px", ylabel="change / spread of the logits")
+    ax.set(xlabel="side of the canvas, px", ylabel="change / spread of logits")
     ax.set(yscale="log", ylim=(floor, 10), xticks=canvases)
-    ax.set_title("2 px moved: the border's share ends at once")
+    ax.set_title("Moved by 2 px: the border's share\nends where the law says")
     means = ", ".join(
         f"{canvas} px {mean:.1g}" for canvas, mean in zip(canvases, changes.mean(0), strict=True)
     )
@@ -290,7 +291,7 @@ def draw_pushes(gradients: Mapping[str, Tensor]) -> Figure:
     describe(
         fig,
         f"The gradient at {millionths[1].size} positions: from Flatten of both signs, up to "
-        f"{reach:.0f} millionths in size; from GAP {millionths[1][0, 0]:.1f} millionths everywhere.",
+        f"{reach:.0f} millionths; from GAP {millionths[1][0, 0]:.1f} millionths everywhere.",
     )
     return fig
 
@@ -304,7 +305,7 @@ def draw_positions(counted: Mapping[tuple[str, str], Estimate]) -> Figure:
     Returns:
         The figure, described.
     """
-    fig, ax = plt.subplots(figsize=(_WIDTH, 2.9))
+    fig, ax = plt.subplots(figsize=(_WIDTH, 3.2))
     for row, head in enumerate(HEADS):
         before, after = counted[head, "before"], counted[head, "after"]
         ax.plot([before.mean, after.mean], [row - 0.2, row], color=COLORS[head], linewidth=1)
@@ -318,7 +319,7 @@ def draw_positions(counted: Mapping[tuple[str, str], Estimate]) -> Figure:
     ax.set_yticks(range(2), list(HEADS.values()))
     ends = [counted[head, "after"].mean for head in HEADS]
     ax.set_xlabel("effective number of positions\n(open: before, filled: after training)")
-    ax.set_title(f"GAP's 64 positions become {ends[1]:.1f}, Flatten's {ends[0]:.0f}")
+    ax.set_title(f"64 positions become {ends[1]:.1f} with GAP,\n{ends[0]:.0f} with Flatten")
     describe(
         fig,
         f"Effective number of positions: {counted['gap', 'before'].format()} before training; "

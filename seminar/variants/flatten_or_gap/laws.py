@@ -200,7 +200,7 @@ def predict_start_variances(
     kernel_size: int = 3,
     *,
     pooling: int = 1,
-    filters: int = 2048,
+    filters: int = 4096,
 ) -> tuple[float, float]:
     r"""Return the variance of a position and of GAP before training, from the images alone.
 
@@ -268,7 +268,8 @@ def predict_start_variances(
 def _first_layer(images: Tensor, kernel_size: int, pooling: int, filters: int) -> Tensor:
     """Return the pooled maps of many first filters, evenly spread over all that torch can draw."""
     fan_in = kernel_size**2 * images.shape[1]
-    cube = torch.quasirandom.SobolEngine(fan_in + 1).draw(filters, dtype=torch.float64)
+    sobol = torch.quasirandom.SobolEngine(fan_in + 1)  # type: ignore[no-untyped-call]
+    cube = sobol.draw(filters, dtype=torch.float64)
     numbers = (2 * cube + 1 / filters - 1) / math.sqrt(fan_in)  # cell centres, U(-1, 1)/sqrt(F)
     kernels = numbers[:, :-1].reshape(filters, images.shape[1], kernel_size, kernel_size)
     maps = F.conv2d(images, kernels, numbers[:, -1], padding=kernel_size // 2).relu()

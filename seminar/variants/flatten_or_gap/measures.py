@@ -45,7 +45,9 @@ def measure_head(net: FlattenOrGapNet, split: ImageSplit) -> HeadMeasures:
         Variance and accuracy.
     """
     net.eval()
-    z = torch.cat([net.to_vector(net.features(part)) for part in split.test_images.split(128)])
+    z = torch.cat(
+        [net.to_vector(net.features(part)) for part in torch.split(split.test_images, 128)]
+    )
     right = (net.classifier(z).argmax(1) == split.test_labels).double().mean().item()
     return HeadMeasures(z.var(0, correction=0).mean().item(), 100 * right)
 
@@ -61,7 +63,7 @@ def measure_start(net: FlattenOrGapNet, images: Tensor) -> tuple[float, float]:
     Returns:
         What :func:`predict_start_variances` predicts, for this draw of the weights.
     """
-    maps = torch.cat([net.features(part) for part in images.split(128)])
+    maps = torch.cat([net.features(part) for part in torch.split(images, 128)])
     both = maps.flatten(1), maps.mean((2, 3))
     position, average = (z.var(0, correction=0).mean().item() for z in both)
     return position, average

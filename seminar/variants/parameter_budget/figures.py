@@ -132,7 +132,7 @@ def _draw_block(
     (x, y), (columns, rows) = corner, tiles
     wide, high = columns * side, rows * side
     ax.add_patch(Rectangle(corner, wide, high, color=PARTS[part], linewidth=0))
-    lines: dict[str, Any] = {"color": "white", "linewidth": 0.15 * side}
+    lines: dict[str, Any] = {"color": "white", "linewidth": 0.1 * side}
     ax.vlines(np.arange(1, columns) * side + x, y, y + high, **lines)
     ax.hlines(np.arange(1, rows) * side + y, x, x + wide, **lines)
     weights = columns * rows * side**2
@@ -291,8 +291,8 @@ def draw_shares(fig: Figure, shares: Mapping[str, Mapping[str, float]]) -> None:
         xlabel="layer",
         ylabel="share of the network [%]",
     )
-    rest = {cost: of[names[-1]] for cost, of in shares.items()}
-    ax.set_title("The rest: " + ", ".join(f"{v:.0f} % of {cost}" for cost, v in rest.items()))
+    last = {cost: f"{of[names[-1]]:.0f} %" for cost, of in shares.items()}
+    ax.set_title(f"The {names[-1]}: " + ", ".join(last.values()))
     ax.legend()
     describe(
         fig,
@@ -321,14 +321,15 @@ def draw_factors(fig: Figure, factors: Mapping[str, Mapping[str, float]]) -> Non
         xticklabels=names,
         xlabel="network",
         ylabel="direct divided by this one",
-        title=f"{last}: " + ", ".join(f"{of[last]:.1f} in {cost}" for cost, of in factors.items()),
+        title=f"{last}: smaller by " + ", ".join(f"{of[last]:.2g}" for of in factors.values()),
     )
+    ax.margins(y=0.12)
     ax.legend(loc="upper left")
     describe(
         fig,
         "Factors by which a network is smaller than the direct one: "
         + "; ".join(
-            f"{name}: " + ", ".join(f"{cost} {of[name]:.1f}" for cost, of in factors.items())
+            f"{name}: " + ", ".join(f"{cost} {of[name]:.2g}" for cost, of in factors.items())
             for name in names
         )
         + ".",
@@ -353,4 +354,4 @@ def _draw_bars(ax: Axes, heights: Mapping[str, Sequence[float]], *, numbers: boo
             label=cost,
         )
         if numbers:
-            ax.bar_label(bars, fmt="%.1f")
+            ax.bar_label(bars, fmt="%.2g")
