@@ -101,7 +101,7 @@ def draw_dice(throws: npt.ArrayLike) -> Figure:
     top.set_title("Each throw: four dice, the largest ringed")
     for chance, name, color, shift, mean, height in zip(
         chances,
-        ("one die", "largest of four"),
+        ("one die", "largest\nof four"),
         (COLORS["gap"], COLORS["max_pool"]),
         (-0.2, 0.2),
         (one, largest),
@@ -308,6 +308,7 @@ def draw_density(noise: Tensor) -> Figure:
         low.axvline(edge, color="black", linewidth=1, linestyle=":")
     low.set(xlabel="average of a map (dotted: one standard deviation)", ylabel="map", yticks=[])
     low.set(xlim=(-4 * spread, 4.5 * spread))
+    low.locator_params(axis="x", nbins=6)
     inside = int((np.abs(averages) < spread).sum())
     low.set_title(f"GAP: {inside} of {len(averages)} maps within {spread:.3f} of 0")
     describe(
@@ -417,7 +418,8 @@ def draw_outliers(found: Mapping[str, Sequence[Estimate]], outliers: Sequence[fl
         said.append(f"{name} moves by {means[0]:+.3f} and {means[-1]:+.3f}")
     ax.set(xlabel="value of the outlier (standard deviations)", ylabel="change of the mean")
     ends = found["MaxPool"]
-    ax.set_title(f"MaxPool moves by {ends[0].mean:+.3f} and {ends[-1].mean:+.3f}: one sign only")
+    moves = " or ".join(f"{one.mean:+.3f}" for one in (ends[0], ends[-1]))
+    ax.set_title(f"MaxPool moves by {moves}".replace("-", "\N{MINUS SIGN}"))
     describe(
         fig,
         f"Change of the mean for outliers from {outliers[0]:g} to {outliers[-1]:g}: "
