@@ -110,6 +110,7 @@ gallery_notebooks_versions = ["torch"]
 page_downloads_labels = {".zip": "Both, with the package"}
 # Each variant's own page offers the file to begin the exercise with.
 page_downloads_more = [(r"variants/variant_(\d+)_\w+", "Starter file", r"starters/variant_\1.py")]
+glossary_links_pages = [r"variants/(deeper/)?variant_", r"theory/(?!notation)", r"results"]
 fold_sections = ["Answer"]
 fold_code_calls = {"Answer": "How this sentence is made"}
 

@@ -31,6 +31,7 @@ EXTENSIONS = (
     "downloads",
     "figure_script",
     "folds",
+    "glossary_links",
     "guess",
     "html_cures",
     "local_inventories",
