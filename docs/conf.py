@@ -131,6 +131,7 @@ html_permalinks_icon = "#"
 sidebar = ("brand", "search", "scroll-start", "navigation", "downloads", "scroll-end")
 html_sidebars = {"variants/**": [f"sidebar/{part}.html" for part in sidebar]}
 html_cures_labelled = ["comparison-card", "check-report", "scoreboard"]
+html_cures_labelled += ["layer-table", "build-report"]
 pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-contrast-dark"
 copybutton_selector = ".highlight-Python pre, .highlight-python pre, .highlight-console pre"
 copybutton_prompt_text = r"\$ |>>> "

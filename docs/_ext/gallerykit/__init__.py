@@ -34,6 +34,7 @@ EXTENSIONS = (
     "glossary_links",
     "guess",
     "html_cures",
+    "listing_links",
     "local_inventories",
     "markdown_twins",
     "mathml",

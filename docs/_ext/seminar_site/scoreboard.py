@@ -35,10 +35,11 @@ KINDS = {
     "limit": ("Limit laws", "Of {claims}, {inside} lie inside the interval, {near}; {missed}."),
     "tensors": ("Random tensors", "Of {claims} one expects {expected} to miss; {missed}."),
     "training": ("Trained networks", "Of {claims}, {inside} lie inside the interval; {missed}."),
-    "margin": ("Differences that are small", "Of {claims}, {inside} are shown; {missed} shown."),
+    "margin": ("Differences that are small", "Of {claims}, {inside} are shown; {missed}."),
     "identity": ("Identities", "All {claims} hold for every seed, or there were no site."),
 }
-LIST = "All {claims}: {kind}"
+LIST = "Show all {claims}"
+MISS = " predicted {predicted}, measured {measured}. "
 #: Why a claim misses, by its kind, where its page does not say more.
 CAUSES = {
     "exact": "One exact law in twenty misses by chance, and nothing more is known of this one.",
@@ -68,7 +69,7 @@ class Scoreboard(View):
         if wanted == "misses":
             return misses(rows)
         own = [row for row in rows if kind_of(row) == wanted]
-        summary = LIST.format(claims=len(own), kind=KINDS[wanted][0].lower())
+        summary = LIST.format(claims=len(own))
         return [fold(summary, table(own), ids=[f"all-{wanted}"])] if own else []
 
 
@@ -83,8 +84,9 @@ def counts(rows: list[Row]) -> nodes.bullet_list:
     for kind, (name, sentence) in KINDS.items():
         own = [row for row in rows if kind_of(row) == kind]
         if own:
-            name_first = nodes.strong("", f"{name}. "), nodes.Text(_filled(sentence, own))
-            items.append(nodes.list_item("", nodes.paragraph("", "", *name_first)))
+            link = nodes.reference("", "", nodes.strong("", name), refid=nodes.make_id(name))
+            text = nodes.Text(": " + _filled(sentence, own))
+            items.append(nodes.list_item("", nodes.paragraph("", "", link, text)))
     return nodes.bullet_list("", *items, classes=["score"])
 
 
@@ -103,16 +105,20 @@ def _filled(sentence: str, rows: list[Row]) -> str:
 
 
 def misses(rows: list[Row]) -> list[nodes.Node]:
-    """Return a list of the claims that miss, each with its cause."""
-    items = []
-    for kind in KINDS:
-        for row in (row for row in rows if kind_of(row) == kind and row["outcome"] == "disagrees"):
-            said = nodes.inline("", f"\N{BALLOT X} {KINDS[kind][0]}", classes=["verdict-disagrees"])
-            texts = f": predicted {row['texts']['predicted']}, measured {row['texts']['measured']}."
-            first = nodes.paragraph("", "", _link(row), nodes.Text(texts), classes=["miss-claim"])
-            cause = nodes.paragraph("", cause_of(row), classes=["miss-cause"])
-            items.append(nodes.list_item("", nodes.paragraph("", "", said), first, cause))
-    return [nodes.bullet_list("", *items, classes=["misses"])] if items else []
+    """Return the claims that miss, by kind, each with its cause."""
+    found: list[nodes.Node] = []
+    for kind, (name, _) in KINDS.items():
+        missed = [row for row in rows if kind_of(row) == kind and row["outcome"] == "disagrees"]
+        if missed:
+            items = map(_miss, missed)
+            found += [nodes.rubric("", name), nodes.bullet_list("", *items, classes=["misses"])]
+    return found
+
+
+def _miss(row: Row) -> nodes.list_item:
+    numbers = MISS.format(**row["texts"])
+    parts = _link(row), nodes.inline("", numbers, classes=["numbers"]), nodes.Text(cause_of(row))
+    return nodes.list_item("", nodes.paragraph("", "", *parts))
 
 
 def cause_of(row: Row) -> str:
