@@ -87,7 +87,8 @@ def shown(tmp_path):
         settings = SimpleNamespace(env=env)
         inliner = SimpleNamespace(document=SimpleNamespace(settings=settings))
         state = SimpleNamespace(document=inliner.document)
-        given = ("calibration", ["calibration.json"], {}, [], 1, 0, "", state, SimpleNamespace(reporter=None))
+        machine = SimpleNamespace(reporter=None)
+        given = ("calibration", ["calibration.json"], {}, [], 1, 0, "", state, machine)
         return nodes.container("", *calibration.Calibration(*given).run())
 
     return show

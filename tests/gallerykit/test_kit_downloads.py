@@ -44,17 +44,20 @@ def test_links_in_notebooks_lead_to_the_site_or_are_plain(site, expected):
 @pytest.mark.parametrize(
     ("place", "options", "shown"),
     [
-        ("/../lib/net.py", "   :pyobject: Net\n   :language: python\n", "@mark\nclass Net:\n    x = 1"),
-        ("../../../lib/net.py", "   :pyobject: Net.go\n", "def go(self):\n    return 2"),
+        ("/../lib/net.py", "Net\n   :language: python", "@mark\nclass Net:\n    x = 1"),
+        ("../../../lib/net.py", "Net.go", "def go(self):\n    return 2"),
     ],
     ids=["class", "method"],
 )
 def test_notebook_shows_the_source_that_the_page_includes(tmp_path, place, options, shown):
-    code = "import x\n\n\n@mark\nclass Net:\n    x = 1\n\n    def go(self):\n        return 2\n\n\nz = 3\n"
+    code = "import x\n\n\n@mark\nclass Net:\n    x = 1\n\n"
+    code += "    def go(self):\n        return 2\n\n\nz = 3\n"
     (tmp_path / "docs/variants/deeper").mkdir(parents=True)
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib/net.py").write_text(code, encoding="utf-8")
-    text = notebook(f"The class:\n\n.. literalinclude:: {place}\n{options}\nAfter.\n")
+    text = notebook(
+        f"The class:\n\n.. literalinclude:: {place}\n   :pyobject: {options}\n\nAfter.\n"
+    )
     root, page = tmp_path / "docs", "variants/deeper/page"
     done = notebooks.readable(text, page, "", WHEEL, root=root)
     assert notebooks.readable(done, page, "", WHEEL, root=root) == done

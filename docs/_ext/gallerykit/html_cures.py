@@ -62,7 +62,8 @@ def mend_citations(body: str) -> str:
 
 def level_captions(html: str) -> str:
     """Return the HTML with a level for each caption of a toctree."""
-    return html.replace('class="caption" role="heading"', 'class="caption" role="heading" aria-level="2"')
+    caption = 'class="caption" role="heading"'
+    return html.replace(caption, f'{caption} aria-level="2"')
 
 
 def _on_page(

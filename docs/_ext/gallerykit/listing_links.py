@@ -12,37 +12,46 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 _DEFINED = re.compile(r"^(?:async def|def|class) (\w+)", re.MULTILINE)
 
 
-def _on_page(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    modules = getattr(app.env, "_viewcode_modules", {})
-    if app.builder.name != "html" or not modules:
-        return
-    for listing in list(doctree.findall(nodes.literal_block)):
-        parts = Path(listing.get("source", "")).parts
-        found = (".".join(parts[start:]).removesuffix(".py") for start in range(len(parts)))
-        module = next((name for name in found if modules.get(name)), None)
-        defined = _DEFINED.search(listing.astext())
-        if module is None or defined is None:
-            continue
+class ListingLinks(SphinxPostTransform):
+    """Add the links while listings are listings: sphinx-gallery replaces them later."""
+
+    default_priority = 5
+    formats = ("html",)
+
+    def run(self, **kwargs: Any) -> None:
+        """Add a paragraph under each listing whose module has a page."""
+        modules = getattr(self.env, "_viewcode_modules", {})
+        for listing in list(self.document.findall(nodes.literal_block)):
+            parts = Path(listing.get("source", "")).parts
+            found = (".".join(parts[start:]).removesuffix(".py") for start in range(len(parts)))
+            module = next((name for name in found if modules.get(name)), "")
+            defined = _DEFINED.search(listing.astext())
+            if module and defined:
+                known = defined[1] in modules[module][2]  # the page has an anchor for it
+                after = self.link(module, f"#{defined[1]}" if known else "")
+                whole = listing.parent if listing.parent.get("literal_block") else listing
+                whole.parent.insert(whole.parent.index(whole) + 1, after)
+
+    def link(self, module: str, anchor: str) -> nodes.paragraph:
+        """Return a paragraph that links to a module's page."""
         path = module.replace(".", "/")
-        page = app.builder.get_relative_uri(docname, f"_modules/{path}")
-        known = defined[1] in modules[module][2]  # those that the page has an anchor for
-        address = f"{page}#{defined[1]}" if known else page
-        text = app.config.listing_links_text.format(path=f"{path}.py")
-        link = nodes.reference("", text, internal=True, refuri=address)
-        after = nodes.paragraph("", "", link, classes=["listing-link"])
-        whole = listing.parent if listing.parent.get("literal_block") else listing  # its caption
-        whole.parent.insert(whole.parent.index(whole) + 1, after)
+        page = self.app.builder.get_relative_uri(self.env.docname, f"_modules/{path}")
+        text = self.config.listing_links_text.format(path=f"{path}.py")
+        link = nodes.reference("", text, internal=True, refuri=f"{page}{anchor}")
+        return nodes.paragraph("", "", link, classes=["listing-link"])
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the setting and the links."""
     app.add_config_value("listing_links_text", "In the package: {path}", "html", types=(str,))
-    app.connect("doctree-resolved", _on_page)
+    app.add_post_transform(ListingLinks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,9 +7,9 @@ could register. Their last cell prints the versions behind the numbers, Python's
 
 sphinx-gallery turns a script's text into Markdown, formulas included, but leaves directives and
 roles as they are. Here ``:doc:`` and ``:ref:`` become links to the site where its address is
-configured (``html_baseurl``), and their plain titles elsewhere; a ``literalinclude`` becomes a block
-with the source that it names, and a question to guess Markdown too (see ``guess``). A notebook that
-does not change keeps its time: pages depend on it.
+configured (``html_baseurl``), and their plain titles elsewhere; a ``literalinclude`` becomes the
+source that it names, and a question to guess Markdown too (see ``guess``). A notebook that does not
+change keeps its time: pages depend on it.
 """
 
 from __future__ import annotations

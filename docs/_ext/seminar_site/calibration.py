@@ -45,8 +45,8 @@ class Calibration(View):
         if not path.is_file():
             return [nodes.paragraph("", MISSING, nodes.literal("", COMMAND), nodes.Text("."))]
         found = json.loads(path.read_text(encoding="utf-8"))
-        broken = ", ".join(found["broken"]) or "none broke"
-        content: list[nodes.Node] = [nodes.paragraph("", MEASURED.format(**found | {"broken": broken}))]
+        said = found | {"broken": ", ".join(found["broken"]) or "none broke"}
+        content: list[nodes.Node] = [nodes.paragraph("", MEASURED.format(**said))]
         kinds = [[KINDS[kind][0], *shares(row)] for kind, row in found["kinds"].items()]
         content.append(table(["kind of claim", *HEADS], kinds, "calibration"))
         pages = [[self.page(name), *shares(row)] for name, row in found["pages"].items()]
