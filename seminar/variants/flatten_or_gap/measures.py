@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +21,8 @@ __all__ = [
 ]
 
 
-class HeadMeasures(NamedTuple):
+@dataclass(frozen=True)
+class HeadMeasures:
     """What a head is fed with, and what it makes of it.
 
     Attributes:

@@ -85,8 +85,7 @@ def draw_windows(mean_square: npt.ArrayLike) -> Figure:
         box = Rectangle((left - 0.5, top - 0.5), 3, 3, fill=False, linewidth=2.5)
         box.set(edgecolor=COLORS["padding=1"], zorder=3)
         axes["map"].add_patch(box)
-        x, beside = (left + 2.9, "left") if name == "inside" else (left + 1, "center")
-        axes["map"].text(x, top + (1 if name == "inside" else 3.5), name, ha=beside, va="center")
+        axes["map"].text(left + 2.9, top + 1.2, name, color="black", va="center", gid="keep")
         real = int((window > 0).sum())
         share = window.sum() / inside
         _draw_window(axes[name], window, scale)
@@ -335,7 +334,7 @@ def draw_borders(
         The figure, described.
     """
     inputs = {name: (one.value, one.estimate) for name, one in changes.items()}
-    fig, axes = plt.subplots(2, 1, figsize=(_WIDTH, 5.2))
+    fig, axes = plt.subplots(2, 1, figsize=(_WIDTH, 5.6))
     for ax, group, rest in zip(axes, (inputs, modes), (0, 1), strict=True):
         ax.axvline(rest, color="black", linewidth=1, linestyle=":")
         for row, (law, one) in enumerate(group.values()):
