@@ -147,8 +147,8 @@ def typical_crop(maps: npt.ArrayLike, side: int = 4) -> Array:
     """
     whole = np.asarray(maps, dtype=np.float64)
     rows, columns = (size // side for size in whole.shape)
-    crops = whole[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    crops = crops.swapaxes(1, 2).reshape(-1, side, side)
+    tiles = whole[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    crops = tiles.swapaxes(1, 2).reshape(-1, side, side)
     crops = crops[crops.mean((1, 2)) > 0]
     factors = _windows(crops).max(-1).mean((1, 2)) / crops.mean((1, 2))
     crop: Array = crops[np.argsort(factors, kind="stable")[len(factors) // 2]]
