@@ -156,7 +156,7 @@ show(
 # %%
 # On white noise the maximum is slightly *less* steady than the average. Without centring the
 # comparison comes out the other way round, since a mean that does not vary hides the change. Now
-# the maps F of variant 6's network, where no law is offered. A third way to halve a map is to take
+# the maps F of variant 6's network, where no law is offered. Another way to halve a map is to take
 # every second pixel:
 
 table = {}
