@@ -123,10 +123,6 @@ DERIVED: dict[str, dict[str, float]] = {
     },
     # Settings of an experiment that are no integers.
     "variant_2_border_depth": {"0.001": min(set_by("variant_2_border_depth", "tolerance"))},
-    "variant_5_depth_and_cures": {
-        "1.4": max(set_by("variant_5_depth_and_cures", "gain")),
-        "0.001": min(set_by("variant_5_depth_and_cures", "tolerance")),
-    },
     "variant_6_pooling_kinds": {"0.5": GREY, "0.1": NOISE},
     "README": {"2.0": float(LICENCE[1]), "3.11": PYTHON},
     "docs/assignment": {"0.001": EXACT, "10 %": 100 * LARGEST_ERROR},
@@ -168,7 +164,10 @@ PHRASES: dict[str, str] = {
     "half a point": "a margin that is set beforehand",
     "with probability one half": "symmetry about zero",
     "a ReLU lets half": "symmetry about zero",
-    "cuts off the negative half": "the definition of ReLU",
+    "the open half carries half of": "symmetry about zero",
+    "both halves are exact": "the way up and the way back",
+    "with half the step, half of what": "the law is proportional to the step",
+    "takes about half a minute": "what the page costs",
     "open for half of the numbers": "symmetry about zero",
     "wins in half of the networks": "the case that need not be",
     "half the standard deviation, hence half that mean": "an average of four",
