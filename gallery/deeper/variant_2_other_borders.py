@@ -268,8 +268,8 @@ print(f"{len(stacks)} stacks; of {len(switched)} switches {hidden} leave 16x16")
 # more the zeros weaken a part of the first map. Does the mean fall?
 #
 # Apply the law layer by layer: the noise has :math:`q = 1`; a layer adds the squares that its
-# kernel reads and that of its bias, the ReLU halves the result. ``predict_mean_map`` does this for every
-# position, from channels, kernels, strides and paddings alone.
+# kernel reads and that of its bias, the ReLU halves the result. ``predict_mean_map`` does this for
+# every position, from channels, kernels, strides and paddings alone.
 #
 # Answer: the law for the hidden switch
 # ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
