@@ -28,8 +28,10 @@ from seminar.variants.pooling_kinds.maps import (
     bin_matrix,
     map_covariance,
     predict_filtered_average,
+    predict_from_inputs,
     window_covariance,
 )
+from seminar.variants.pooling_kinds.measures import compare_factors, draw_inputs
 from seminar.variants.pooling_kinds.network import PoolingKindsNet, build
 
 __all__ = [
@@ -39,11 +41,14 @@ __all__ = [
     "PoolingKindsNet",
     "bin_matrix",
     "build",
+    "compare_factors",
+    "draw_inputs",
     "map_covariance",
     "predict_average",
     "predict_correlated_max",
     "predict_feature_means",
     "predict_filtered_average",
+    "predict_from_inputs",
     "predict_gradient_share",
     "predict_max",
     "predict_max_against",

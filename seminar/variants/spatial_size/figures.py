@@ -76,7 +76,7 @@ def draw_windows(mean_square: npt.ArrayLike) -> Figure:
     fig, axes = plt.subplot_mosaic(
         [["map"] * 3, [*places]], figsize=(_WIDTH, 5.4), height_ratios=[1.7, 1]
     )
-    scale: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 1.5 * float(padded.max())}
+    scale = {"cmap": "Blues", "vmin": 0, "vmax": 1.5 * float(padded.max())}
     _draw_padded(axes["map"], padded, scale)
     inside = padded[middle : middle + 3, middle : middle + 3].sum()
     said = []
@@ -202,8 +202,8 @@ def draw_pairs(pairs: Mapping[str, npt.ArrayLike], law: float) -> Figure:
     for (name, pair), case in zip(pairs.items(), ("padding=1", "third"), strict=True):
         changes = np.asarray(pair, dtype=np.float64)
         share = np.full(len(changes), 100 / len(changes))
-        heights, _ = np.histogram(changes, bins, weights=share)
-        ax.hist(changes, list(bins), color=COLORS[case], alpha=0.7, weights=share)
+        heights, *_ = np.histogram(changes, bins, weights=share)
+        ax.hist(changes, bins.tolist(), color=COLORS[case], alpha=0.7, weights=share)
         peak = int(heights.argmax())
         at = (float(bins[peak + 1]), float(heights[peak]) * 0.8)
         direct_label(ax, name, at, color=COLORS[case], offset=(24, 12))
