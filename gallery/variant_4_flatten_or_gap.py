@@ -59,6 +59,7 @@ torch.set_num_threads(1)  # makes the run repeatable
 use_style()
 QUICK = quick_tier()  # the quick tier trains fewer networks for less time
 SEEDS, HEADS = seeds(full=10, quick=2), ("flatten", "gap")
+IMAGES, BATCH = (0.15, 16) if QUICK else (0.3, 64)
 
 # %%
 # *What decides whether the average stands still?*
@@ -134,14 +135,14 @@ layer_table(build(head="gap"), VARIANT.input_shape)
 # averaged.
 
 CASES = {
-    "plain": {"lr": 1e-2, "epochs": 3 if QUICK else 16},
+    "plain": {"lr": 1e-2, "epochs": 5 if QUICK else 16},
     "BatchNorm": {"lr": 3e-3, "epochs": 2 if QUICK else 6},
 }
-splits = {s: load_data("digits", seed=s, train_fraction=0.15 if QUICK else 0.3) for s in SEEDS}
+splits = {s: load_data("digits", seed=s, train_fraction=IMAGES) for s in SEEDS}
 nets, courses, found = defaultdict(list), defaultdict(list), defaultdict(list)
 for case, head, seed in product(CASES, HEADS, SEEDS):
     net = build(seed, head=head, batch_norm=case == "BatchNorm")
-    recipe = {**CASES[case], "schedule": "one_cycle", "seed": seed}
+    recipe = {"schedule": "one_cycle", "batch_size": BATCH, "seed": seed, **CASES[case]}
     courses[case, head].append(train_and_follow(net, splits[seed], **recipe))
     found[case, head].append(measure_head(net, splits[seed]))
     nets[case, head].append(net)

@@ -231,8 +231,8 @@ show(Table(["input", "GAP", "MaxPool"], kinds, f"{len(SEEDS)} networks, 95 % int
 # What breaks it
 # --------------
 # Nothing in the noise makes positions alike: it is the level that all positions of a channel share.
-# Take every channel's mean away before the ReLU, as the first half of BatchNorm does. *Does the
-# factor rise or fall?* The same K answers, with h minus its mean.
+# Take every channel's mean away before the ReLU, as BatchNorm does first. *Does the factor rise or
+# fall?* The same K answers, with h minus its mean.
 
 levelled = []
 for seed in SEEDS:

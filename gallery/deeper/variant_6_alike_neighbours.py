@@ -49,7 +49,7 @@ SEEDS = seeds(full=200, quick=12)
 
 # %%
 # All numbers of 32 maps of 64x64, their maxima, and the 32 averages on an axis of their own, 1/64
-# as wide, since an average of 4096 has 1/64 of the standard deviation.
+# as wide, since such an average has 1/64 of the standard deviation.
 
 noise = torch.randn(32, 64, 64, generator=torch.Generator().manual_seed(SEEDS[0]))
 figures.draw_density(noise)

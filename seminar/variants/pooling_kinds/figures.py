@@ -85,29 +85,36 @@ def draw_dice(throws: npt.ArrayLike) -> Figure:
     faces = np.arange(1, 7)
     chances = np.full(6, 1 / 6), np.diff((np.arange(7) / 6) ** 4)
     one, largest = (float(faces @ chance) for chance in chances)
-    fig, (top, ax) = plt.subplots(2, 1, figsize=(_WIDTH, 5.0), height_ratios=[1, 1.35])
+    fig, (top, ax) = plt.subplots(2, 1, figsize=(_WIDTH, 5.4), height_ratios=[1, 1.5])
     for column, throw in enumerate(rows):
         winner = int(throw.argmax())
         for place, face in enumerate(throw):
-            _draw_die(top, (2.7 * column + place % 2, -(place // 2)), face, ringed=place == winner)
-        top.text(2.7 * column + 0.5, -1.75, str(throw.max()), ha="center", va="top")
-    top.set(xlim=(-0.7, 2.7 * len(rows) - 1), ylim=(-2.6, 0.7), aspect="equal")
+            _draw_die(
+                top,
+                (3 * column + 1.2 * (place % 2), -1.2 * (place // 2)),
+                face,
+                ringed=place == winner,
+            )
+        top.text(3 * column + 0.6, -1.95, str(throw.max()), ha="center", va="top")
+    top.set(xlim=(-0.7, 3 * len(rows) - 1.1), ylim=(-2.9, 0.7), aspect="equal")
     top.set_axis_off()
     top.set_title("Each throw: four dice, the largest ringed")
-    for chance, name, color, shift, mean in zip(
+    for chance, name, color, shift, mean, height in zip(
         chances,
-        ("one die", "largest of four"),
+        ("one die", "largest\nof four"),
         (COLORS["gap"], COLORS["max_pool"]),
         (-0.2, 0.2),
         (one, largest),
+        (0.56, 0.44),
         strict=True,
     ):
         hatch = "//" if shift < 0 else ""
         ax.bar(faces + shift, chance, 0.38, color=color, hatch=hatch, edgecolor="white")
         ax.plot([mean, mean], [0, 0.56], color=color, linewidth=2, linestyle="--")
-        ax.text(mean - 0.08, 0.565, f"{name}:\nmean {mean:.2f}", ha="right", va="top", color=color)
+        text = f"{name}:\nmean {mean:.2f}"
+        ax.text(mean - 0.08, height, text, ha="right", va="top", color=color)
     ax.set(xlabel="face", ylabel="probability", xticks=faces, ylim=(0, 0.58))
-    ax.set_title(f"Nothing changed but the choice: {one:.1f} becomes {largest:.2f}")
+    ax.set_title(f"The mean rises from {one:.1f} to {largest:.2f}")
     maxima = ", ".join(str(throw.max()) for throw in rows)
     describe(
         fig,
@@ -140,8 +147,8 @@ def typical_crop(maps: npt.ArrayLike, side: int = 4) -> Array:
     """
     whole = np.asarray(maps, dtype=np.float64)
     rows, columns = (size // side for size in whole.shape)
-    crops = whole[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    crops = crops.swapaxes(1, 2).reshape(-1, side, side)
+    tiles = whole[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    crops = tiles.swapaxes(1, 2).reshape(-1, side, side)
     crops = crops[crops.mean((1, 2)) > 0]
     factors = _windows(crops).max(-1).mean((1, 2)) / crops.mean((1, 2))
     crop: Array = crops[np.argsort(factors, kind="stable")[len(factors) // 2]]
@@ -176,12 +183,12 @@ def draw_windows(crops: Mapping[str, Array]) -> Figure:
             ring = Circle(at, 0.46, fill=False, edgecolor=COLORS["max_pool"], linewidth=2.5)
             ax.add_patch(ring)
         for cut in np.arange(-0.5, side, 2):
-            ax.plot([cut, cut], [-0.5, side - 0.5], color="black", linewidth=1)
-            ax.plot([-0.5, side - 0.5], [cut, cut], color="black", linewidth=1)
+            ax.plot([cut, cut], [-0.5, side - 0.5], "-", color="black", linewidth=1)
+            ax.plot([-0.5, side - 0.5], [cut, cut], "-", color="black", linewidth=1)
         ax.set(xlim=(-0.6, side - 0.4), ylim=(side - 0.4, -0.6), aspect="equal")
         ax.set_axis_off()
         level, peak = crop.mean(), _windows(crop).max(-1).mean()
-        ax.set_title(f"{name}\nall {level:.2f}, ringed {peak:.2f}: ×{peak / level:.2f}")
+        ax.set_title(f"{name}: ×{peak / level:.2f}\nall {level:.2f}, ringed {peak:.2f}")
         said.append(
             f"{name}: mean of all {level:.2f}, of the ringed {peak:.2f}, {peak / level:.2f} times"
         )
@@ -251,9 +258,9 @@ def draw_factor(points: Mapping[str, tuple[float, float, Estimate]]) -> Figure:
             color=COLORS[color],
         )
         said.append(f"{name}: {found.mean:.2f} at correlation {rho:.2f}, law {law:.2f}")
-    ax.set(xlabel="correlation of two numbers in a window", ylabel="mean of MaxPool / mean of GAP")
+    ax.set(xlabel="correlation of two numbers in a window", ylabel="MaxPool / GAP (ratio of means)")
     ax.set(xlim=(-0.02, 1.02), ylim=(0.9, 2.8))
-    ax.set_title("The more alike the neighbours, the smaller the factor")
+    ax.set_title("The more alike, the smaller the factor")
     describe(
         fig,
         f"The factor of MaxPool falls from {white:.2f} for independent numbers to 1 for equal "
@@ -301,6 +308,7 @@ def draw_density(noise: Tensor) -> Figure:
         low.axvline(edge, color="black", linewidth=1, linestyle=":")
     low.set(xlabel="average of a map (dotted: one standard deviation)", ylabel="map", yticks=[])
     low.set(xlim=(-4 * spread, 4.5 * spread))
+    low.locator_params(axis="x", nbins=6)
     inside = int((np.abs(averages) < spread).sum())
     low.set_title(f"GAP: {inside} of {len(averages)} maps within {spread:.3f} of 0")
     describe(
@@ -410,7 +418,8 @@ def draw_outliers(found: Mapping[str, Sequence[Estimate]], outliers: Sequence[fl
         said.append(f"{name} moves by {means[0]:+.3f} and {means[-1]:+.3f}")
     ax.set(xlabel="value of the outlier (standard deviations)", ylabel="change of the mean")
     ends = found["MaxPool"]
-    ax.set_title(f"MaxPool moves by {ends[0].mean:+.3f} and {ends[-1].mean:+.3f}: one sign only")
+    moves = " or ".join(f"{one.mean:+.3f}" for one in (ends[0], ends[-1]))
+    ax.set_title(f"MaxPool moves by {moves}".replace("-", "\N{MINUS SIGN}"))
     describe(
         fig,
         f"Change of the mean for outliers from {outliers[0]:g} to {outliers[-1]:g}: "

@@ -50,7 +50,7 @@ def predict_from_inputs(
 
     Raises:
         ValueError: If the convolution has another stride, groups or dilation, or zeros are not what
-            it pads with.
+            it pads with, or if a side of the output is odd.
     """
     plain = convolution.stride == convolution.dilation == (1, 1) and convolution.groups == 1
     if not plain or convolution.padding_mode != "zeros" or isinstance(convolution.padding, str):
@@ -62,6 +62,10 @@ def predict_from_inputs(
     height, width = (
         n + 2 * p - k + 1 for n, p, k in zip(inputs.shape[2:], padding, size, strict=True)
     )
+    if height % 2 or width % 2:
+        raise ValueError(
+            f"inputs must give outputs of even sides, got {(height, width)}; 2x2 windows tile them"
+        )
     patches = F.unfold(inputs.detach().double(), size, padding=padding)  # (N, f, H*W)
     if centred:
         patches = patches - patches.mean((0, 2), keepdim=True)
@@ -111,7 +115,7 @@ def window_covariance(weight: Tensor, size: int = 2) -> Array:
 def map_covariance(maps: Tensor, size: int = 2) -> Array:
     r"""Return the covariance of neighbouring positions of given maps, taken as periodic.
 
-    The mean product of a map and the map moved by d, :math:`\frac1n\sum_p x_p\,x_{p+d}`, where the
+    The mean product of a map and the map moved by d, :math:`\frac1m\sum_p x_p\,x_{p+d}`, where the
     right edge is followed by the left one. White noise that is filtered to have this covariance at
     every distance is a *normal* map with the same correlations.
 
@@ -145,7 +149,7 @@ def predict_filtered_average(weight: Tensor, size: int) -> Array:
     is the filter convolved with a square of ones. The pixels are independent, so their squared
     weights add up. Away from the border every pixel is reached by all taps, so for a large map
 
-    .. math:: n\,\mathrm{Var}(\mathrm{GAP}) \to \sum_c \Bigl(\sum_t w_{c,t}\Bigr)^2 .
+    .. math:: m\,\mathrm{Var}(\mathrm{GAP}) \to \sum_c \Bigl(\sum_t w_{c,t}\Bigr)^2 .
 
     Args:
         weight: Filters, shape ``(C_out, C_in, k_h, k_w)``; stride 1, no padding, no dilation.
