@@ -122,7 +122,7 @@ CASES = {
     "PyTorch's default": {"first_scale": None},
     "He's weights, biases": {"first_scale": 1.0, "bias": True},
 }
-SEEDS = seeds(full=240, quick=16)
+SEEDS = seeds(full=240, quick=8)
 
 
 def measure(case, offset, which=SEEDS, **settings):

@@ -96,7 +96,7 @@ def sgd(network, seed, lr, steps, **settings):
 # Adam.
 
 RATES = {0.04: 60, 0.02: 120, 0.01: 240}  # learning rate to steps
-SEEDS = seeds(full=16, quick=3)
+SEEDS = seeds(full=16, quick=2)
 runs = {lr: [sgd(chain(s), s, lr, steps) for s in SEEDS] for lr, steps in RATES.items()}
 
 

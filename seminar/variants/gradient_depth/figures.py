@@ -245,7 +245,7 @@ def draw_depths(
     ends = {name: found[deepest].mean for name, found in points.items()}
     said = ", ".join(f"{name} {_short(value)}" for name, value in ends.items())
     with_biases, without = (_short(value) for value in ends.values())
-    ax.set_title(f"{deepest} layers: {with_biases} with biases, {without} without")
+    ax.set_title(f"{deepest} layers with biases: {with_biases},\nwithout: {without}")
     describe(
         fig,
         f"Weight gradient of layer 2 relative to the last layer, against the depth from {min(law)} "
