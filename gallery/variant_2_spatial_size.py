@@ -7,7 +7,7 @@ A 3x3 convolution without padding makes each map smaller by two rows and two col
 shows nothing of the image. Which numbers does it change, and what does that do to their mean?
 
 To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
-./cnn_seminar-0.1.0-py3-none-any.whl``; one CPU core needs about half a minute.
+./cnn_seminar-0.1.0-py3-none-any.whl``; one CPU core needs some seconds.
 """
 
 # %%
@@ -178,7 +178,8 @@ def measure(bias):
 maps = {bias: measure(bias) for bias in (False, True)}
 
 # %%
-# Where is the difference, and does it follow the law? Without biases, relative to the inside:
+# Does the ring follow the law? Without biases, the means at the edges and in the corners, and the
+# mean inside:
 
 plain, padded = maps[False]
 inner = padded[:, 1:-1, 1:-1].mean((1, 2))
@@ -191,6 +192,10 @@ rows = {
     spot: Comparison(f"{spot} / inside, no biases", law, ratio_of_means(at, inner), variant=2)
     for spot, (law, at) in spots.items()
 }
+
+# %%
+# All positions, as a difference from the map without padding:
+
 ring = (64 * edge.mean((0, 2, 3)) + 4 * spots["corner"][1]) / 68
 below = 100 * (padded.mean(0) / plain.mean() - 1)
 below[1:-1, 1:-1] = 100 * (padded[:, 1:-1, 1:-1] - plain).mean(0) / plain.mean()
@@ -202,7 +207,12 @@ plt.show()
 
 m0, m1 = (m.mean((1, 2)) for m in maps[True])
 table = [
-    [f"padding={p}", str((64, *m.shape[1:])), str(m[0].size), estimate(m.mean((1, 2))).format()]
+    [
+        f"padding={p}",
+        f"64×{m.shape[1]}×{m.shape[2]}",
+        str(m[0].size),
+        estimate(m.mean((1, 2))).format(),
+    ]
     for p, m in enumerate(maps[True])
 ]
 show(Table(["", "output", "positions", "mean activation"], table, f"{len(SEEDS)} networks"))

@@ -11,7 +11,7 @@ PyTorch, and train networks of five widths on handwritten digits, beside the one
 limit.
 
 To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
-./cnn_seminar-0.1.0-py3-none-any.whl``. The page takes about a minute on one CPU core.
+./cnn_seminar-0.1.0-py3-none-any.whl``. The page takes about two minutes on one CPU core.
 """
 
 # %%

@@ -155,7 +155,7 @@ plt.show()
 #
 # In formulas:
 #
-# 1. A ReLU lets half of a mean square through; a sum of :math:`n` terms, each times a random
+# 1. Of a mean square a ReLU lets half through; a sum of :math:`n` terms, each times a random
 #    weight of standard deviation :math:`\sigma`, has :math:`n\sigma^2` times the rest. Biases of
 #    variance :math:`\sigma_b^2` are added. So the mean square of a layer's output is
 #

@@ -122,7 +122,6 @@ DERIVED: dict[str, dict[str, float]] = {
         "90 %": 100 * (1 - 2 * inspect.signature(equivalence).parameters["alpha"].default),
     },
     # Settings of an experiment that are no integers.
-    "variant_2_border_depth": {"0.001": min(set_by("variant_2_border_depth", "tolerance"))},
     "variant_6_pooling_kinds": {"0.5": GREY, "0.1": NOISE},
     "README": {"2.0": float(LICENCE[1]), "3.11": PYTHON},
     "docs/assignment": {"0.001": EXACT, "10 %": 100 * LARGEST_ERROR},

@@ -24,7 +24,7 @@ _DEFINED = re.compile(r"^(?:async def|def|class) (\w+)", re.MULTILINE)
 class ListingLinks(SphinxPostTransform):
     """Add the links while listings are listings: sphinx-gallery replaces them later."""
 
-    default_priority = 5
+    default_priority = 4
     formats = ("html",)
 
     def run(self, **kwargs: Any) -> None:
@@ -44,7 +44,8 @@ class ListingLinks(SphinxPostTransform):
     def link(self, module: str, anchor: str) -> nodes.paragraph:
         """Return a paragraph that links to a module's page."""
         path = module.replace(".", "/")
-        page = self.app.builder.get_relative_uri(self.env.docname, f"_modules/{path}")
+        builder = self.env._app.builder  # Sphinx has deprecated self.app, and names no other way
+        page = builder.get_relative_uri(self.env.docname, f"_modules/{path}")
         text = self.config.listing_links_text.format(path=f"{path}.py")
         link = nodes.reference("", text, internal=True, refuri=f"{page}{anchor}")
         return nodes.paragraph("", "", link, classes=["listing-link"])

@@ -30,6 +30,7 @@ MEASURED = (
     "{identities} identities were checked there; {broken}."
 )
 HEADS = ("intervals", "miss", "share that misses, 95 % interval")
+TITLE = "Intervals that miss at other seeds"
 OFTEN = "These miss more than half the time:"
 
 
@@ -48,7 +49,7 @@ class Calibration(View):
         said = found | {"broken": ", ".join(found["broken"]) or "none broke"}
         content: list[nodes.Node] = [nodes.paragraph("", MEASURED.format(**said))]
         kinds = [[KINDS[kind][0], *shares(row)] for kind, row in found["kinds"].items()]
-        content.append(table(["kind of claim", *HEADS], kinds, "calibration"))
+        content.append(table(["kind of claim", *HEADS], kinds, "calibration", TITLE))
         pages = [[self.page(name), *shares(row)] for name, row in found["pages"].items()]
         by_page = table(["page", *HEADS], pages, "calibration")
         content.append(fold("The same by page", by_page, ids=["calibration-by-page"]))

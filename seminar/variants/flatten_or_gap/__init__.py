@@ -28,7 +28,6 @@ from seminar.variants.flatten_or_gap.laws import (
     spatial_correlation,
 )
 from seminar.variants.flatten_or_gap.measures import (
-    HeadMeasures,
     measure_head,
     measure_start,
     shifted_accuracy,
@@ -40,7 +39,6 @@ __all__ = [
     "VARIANT",
     "FeatureVariances",
     "FlattenOrGapNet",
-    "HeadMeasures",
     "build",
     "effective_positions",
     "feature_variances",

@@ -186,9 +186,9 @@ def draw_start(
     ax.minorticks_off()
     ax.spines["left"].set_visible(False)
     seeds = next(iter(measured.values())).seeds
-    ax.set_xlabel(f"effective number of the 64 positions\n(bar: law; point: {seeds} networks)")
+    ax.set_xlabel(f"effective positions\n(bar: law; point: {seeds} networks)")
     low, high = min(laws.values()), max(laws.values())
-    ax.set_title(f"Averaging divides by {low:.2g} to {high:.2g}:\nthe images decide")
+    fig.suptitle(f"Averaging divides by {low:.2g} to {high:.2g}: the images decide")
     describe(
         fig,
         "Effective number of positions before training, law and measurement: "

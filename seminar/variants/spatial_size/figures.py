@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -84,8 +85,7 @@ def draw_windows(mean_square: npt.ArrayLike) -> Figure:
         box = Rectangle((left - 0.5, top - 0.5), 3, 3, fill=False, linewidth=2.5)
         box.set(edgecolor=COLORS["padding=1"], zorder=3)
         axes["map"].add_patch(box)
-        x, beside = (left + 2.9, "left") if name == "inside" else (left + 1, "center")
-        axes["map"].text(x, top + (1 if name == "inside" else 3.5), name, ha=beside, va="center")
+        axes["map"].text(left + 2.9, top + 1.2, name, color="black", va="center", gid="keep")
         real = int((window > 0).sum())
         share = window.sum() / inside
         _draw_window(axes[name], window, scale)
@@ -102,7 +102,7 @@ def draw_windows(mean_square: npt.ArrayLike) -> Figure:
     return fig
 
 
-def _draw_padded(ax: Axes, padded: npt.NDArray[np.float64], scale: Mapping[str, object]) -> None:
+def _draw_padded(ax: Axes, padded: npt.NDArray[np.float64], scale: Mapping[str, Any]) -> None:
     """Draw a map whose outermost ring is hatched, without axes."""
     side = len(padded)
     ax.imshow(np.where(padded > 0, padded, np.nan), **scale)
@@ -119,7 +119,7 @@ def _hatch(ax: Axes, left: float, top: float, width: float = 1, height: float = 
     ax.add_patch(cell)
 
 
-def _draw_window(ax: Axes, window: npt.NDArray[np.float64], scale: Mapping[str, object]) -> None:
+def _draw_window(ax: Axes, window: npt.NDArray[np.float64], scale: Mapping[str, Any]) -> None:
     """Draw the nine cells that a kernel reads, with their numbers; zeros are hatched."""
     ax.imshow(np.where(window > 0, window, np.nan), **scale)
     for (row, column), value in np.ndenumerate(window):
@@ -152,7 +152,8 @@ def draw_ring(percent: npt.ArrayLike, spots: Mapping[str, Comparison], ring: Est
     fig, ax = plt.subplots(figsize=(_WIDTH, 4.2))
     label = "difference, % of the mean with padding=0"
     feature_maps([ax], [values], label=label, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    middle, written = (side - 1) / 2, {"ha": "center", "va": "center", "gid": "keep"}
+    middle = (side - 1) / 2
+    written: dict[str, Any] = {"ha": "center", "va": "center", "gid": "keep"}
     ax.text(middle, middle, "equal,\nnumber by number", color="black", **written)
     said = []
     for name, (x, y), end in (
@@ -201,7 +202,8 @@ def draw_pairs(pairs: Mapping[str, npt.ArrayLike], law: float) -> Figure:
     for (name, pair), case in zip(pairs.items(), ("padding=1", "third"), strict=True):
         changes = np.asarray(pair, dtype=np.float64)
         share = np.full(len(changes), 100 / len(changes))
-        heights, *_ = ax.hist(changes, bins, color=COLORS[case], alpha=0.7, weights=share)
+        heights, *_ = np.histogram(changes, bins, weights=share)
+        ax.hist(changes, bins.tolist(), color=COLORS[case], alpha=0.7, weights=share)
         peak = int(heights.argmax())
         at = (float(bins[peak + 1]), float(heights[peak]) * 0.8)
         direct_label(ax, name, at, color=COLORS[case], offset=(24, 12))
@@ -332,7 +334,7 @@ def draw_borders(
         The figure, described.
     """
     inputs = {name: (one.value, one.estimate) for name, one in changes.items()}
-    fig, axes = plt.subplots(2, 1, figsize=(_WIDTH, 5.2))
+    fig, axes = plt.subplots(2, 1, figsize=(_WIDTH, 5.6))
     for ax, group, rest in zip(axes, (inputs, modes), (0, 1), strict=True):
         ax.axvline(rest, color="black", linewidth=1, linestyle=":")
         for row, (law, one) in enumerate(group.values()):

@@ -15,6 +15,7 @@ from seminar.variants.weight_variance.conditions import CONDITIONS
 from seminar.variants.weight_variance.laws import (
     GapLaw,
     predict_gap,
+    predict_mean,
     predict_scale,
     predict_spread,
     predict_wrong_share,
@@ -27,6 +28,7 @@ __all__ = [
     "WeightVarianceNet",
     "build",
     "predict_gap",
+    "predict_mean",
     "predict_scale",
     "predict_spread",
     "predict_wrong_share",
