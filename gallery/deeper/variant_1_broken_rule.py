@@ -190,37 +190,32 @@ print(f"biases in layers 1 and 2 only: factor {math.sqrt(after / before):.6f}")
 
 
 def norm_factor(plain, place, mode):
-    """Return the factor with BatchNorm after convolution ``place``, and the predicted rest."""
-    roots = []
+    """Return the factor with BatchNorm after a convolution, and what it stored for k = 1."""
+    roots, stored = [], []
     for k in (1.0, 2.0):
         net = copy.deepcopy(plain)
-        conv, norm = getattr(net, f"layer{place}")[0], nn.BatchNorm2d(64 if place < 5 else 512)
-        norm.momentum = None  # the stored statistics are averages over all batches
-        getattr(net, f"layer{place}").insert(1, norm.double())
+        norm = nn.BatchNorm2d(512 if place == 5 else 64, momentum=None).double()
+        getattr(net, f"layer{place}").insert(1, norm)
         net.layer3[0].weight.data.mul_(math.sqrt(k))
-        if k == 1:
-            found = []
-            hook = conv.register_forward_hook(lambda *call: found.append(call[2]))
-            net.train()(image.double())
-            hook.remove()
+        net.train()(image.double())  # momentum=None stores the average of all batches
+        stored.append(norm.running_var.clone())
+        if mode == "evaluation":
             norm.reset_running_stats()
-            rest = norm.eps / 4 * (1 / found[0].var((0, 2, 3), correction=0)).mean().item()
-        if mode == "collected":
-            net.train()(image.double())
         roots.append(net.train(mode == "training")(image.double()).square().mean().sqrt().item())
-    return roots[1] / roots[0], rest
+    return roots[1] / roots[0], stored[0]
 
 
 modes, places = ("training", "evaluation", "collected"), range(1, 6)
 with torch.no_grad():
     plain = [build(seed, variance_ratio=1.0).double() for seed in seeds(60, 4)]
-    pairs = {
-        (place, mode): np.array([norm_factor(net, place, mode) for net in plain[:8]])
+    factors = {
+        (place, mode): np.array([norm_factor(net, place, mode)[0] for net in plain[:8]])
         for mode in modes
         for place in places
     }
-    rest = np.array([norm_factor(net, 3, "training") for net in plain])
-factors = {key: found[:, 0] for key, found in pairs.items()}
+    training, stored = zip(*(norm_factor(net, 3, "training") for net in plain), strict=True)
+variances = torch.stack(stored).numpy() * 15 / 16  # stored with n - 1 = 15 for 16 positions
+rest = (nn.BatchNorm2d(1).eps / 4 / variances).mean(1)
 
 # %%
 # Where the factor passes, this is an identity. Where it cancels, the rest is measured in units of
@@ -242,12 +237,12 @@ show(
         Comparison(
             "training, after layer 3: (factor − 1) / (eps/4v)",
             1,
-            ratio_of_means(rest[:, 0] - 1, rest[:, 1]),
+            ratio_of_means(np.array(training) - 1, rest),
             1,
         ),
     ]
 )
-print(f"eps/4v on average over networks: {rest[:, 1].mean():.2g}")
+print(f"eps/4v on average over networks: {rest.mean():.2g}")
 
 # %%
 # All places and modes in one picture:

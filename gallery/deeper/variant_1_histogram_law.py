@@ -2,9 +2,10 @@ r"""
 Variant 1, deeper: the histogram from one photograph
 ====================================================
 
-The page of variant 1 draws a curve over its histogram that was known before any weight was drawn.
-Here we derive it, with nothing but the average of a ReLU and some geometry. We follow the network
-layer by layer: first one number, then two, then a whole map, then the average over the map.
+A larger weight variance moves the histogram of the activations after GAP and keeps its outline.
+What is that outline? It can be known before any weight is drawn, from the photograph alone, with
+nothing but the average of a ReLU and some geometry. We follow the network layer by layer: first one
+number, then two, then a whole map, then the average over the map.
 
 The same steps answer a question that every experiment with random weights raises: how much do two
 networks differ by luck alone, and how often will a comparison point the wrong way?
@@ -35,15 +36,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy import stats
-from torch import nn
 
 from seminar.data import photo_patches
-from seminar.evidence import Answer, Comparison, estimate, ratio_of_means, seeds, show
+from seminar.evidence import Answer, Comparison, Table, estimate, ratio_of_means, seeds, show
 from seminar.kernels import convolved_moments, input_moments, relu_moments
-from seminar.plotting import COLORS, describe, predicted_and_measured, use_style
+from seminar.plotting import use_style
 from seminar.variants.weight_variance import (
-    build,
+    figures,
     predict_gap,
+    predict_mean,
     predict_spread,
     predict_wrong_share,
 )
@@ -101,23 +102,8 @@ kernel = [
 # %%
 # The line is the formula, the points are averages of random pairs:
 
-fig, ax = plt.subplots(figsize=(6.4, 3.6))
-points = [estimate(samples[angle]) for angle in degrees]
-predicted_and_measured(
-    ax, degrees, kernel, points, law="arc-cosine kernel", law_positions=np.degrees(fine)
-)
-ax.set(
-    xlabel="angle (degrees)",
-    ylabel="average product",
-    xticks=degrees,
-    title=f"Independent numbers: average product {points[3].mean:.3f}, not 0",
-)
-describe(
-    fig,
-    f"The average product falls from {points[0].mean:.3f} at 0 degrees to "
-    f"{points[3].mean:.3f} at 90 and {points[-1].mean:.3f} at 180; the points lie on the "
-    "predicted line.",
-)
+points = {angle: estimate(found) for angle, found in samples.items()}
+figures.draw_kernel(np.degrees(fine), kernel, points)
 plt.show()
 
 # %%
@@ -163,137 +149,159 @@ print(f"variance of the last pre-activation: {variances.min():.3f} to {variances
 # :math:`Q` over all pairs of positions. For the whole histogram we draw Gaussian maps with the
 # covariance :math:`K`, apply the ReLU and average: no network is involved.
 #
-# We test it with weights as one usually draws them, ``kaiming_normal_``, and two inputs, the
-# photograph and noise. The function runs one fresh network.
+# We test it with independent weights of He's variance and two inputs, the photograph and noise.
+# Many networks run at once, as groups of one convolution.
 
 
 @torch.no_grad()
-def draw_gap(seed, channels=64, k=1.0):
-    """Return the activations after GAP of a fresh network, shape (2 inputs, 512)."""
-    generator, h = torch.Generator().manual_seed(seed), torch.cat([image, noise])
-    for layer, stride in enumerate((2, 2, 2, 1, 1), start=1):
-        weight = torch.empty(512 if layer == 5 else channels, h.shape[1], 3, 3)
-        nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
-        if layer == 3:
-            weight *= math.sqrt(k)
-        h = F.conv2d(h, weight, stride=stride, padding=1).relu()
-    return h.mean((2, 3)).double().numpy()
+def draw_gap(seeds, k=1.0, standardized=False):
+    """Return activations after GAP of one network a seed, shape (2 inputs, seeds, 512)."""
+    count, h = len(seeds), torch.cat([image, noise]).repeat(1, len(seeds), 1, 1)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    for c_in, c_out, stride in ((3, 64, 2), (64, 64, 2), (64, 64, 2), (64, 64, 1), (64, 512, 1)):
+        shape = (c_out, c_in, 3, 3)
+        weight = torch.stack([torch.randn(shape, generator=one) for one in generators])
+        if standardized:
+            weight = F.layer_norm(weight, shape, eps=0)
+        h = F.conv2d(h, weight.flatten(0, 1), stride=stride, padding=1, groups=count).relu()
+        h *= math.sqrt(2 / (9 * c_in))
+    return math.sqrt(k) * h.mean((2, 3)).view(2, count, 512).double().numpy()
 
 
-inputs = {"photograph": image[0], "noise": noise[0]}
+def draw_many(seeds, **options):
+    """Do so in groups of twenty."""
+    groups = [seeds[i : i + 20] for i in range(0, len(seeds), 20)]
+    both = np.concatenate([draw_gap(group, **options) for group in groups], 1)
+    return dict(zip(inputs, both, strict=True))
+
+
+inputs, SEEDS = {"photograph": image[0], "noise": noise[0]}, seeds(500, 40)
 laws = {name: predict_gap(x) for name, x in inputs.items()}
-drawn = {name: law.sample(400_000).numpy() for name, law in laws.items()}
-base = np.array([draw_gap(seed) for seed in seeds(500, 40)])  # (seeds, inputs, channels)
-runs = dict(zip(inputs, base.swapaxes(0, 1), strict=True))
+runs = draw_many(SEEDS)
 
 # %%
-# With 64 channels instead of very many, the law is a little too large. Take the simplest case, a
-# map of one position. The average over :math:`n` channels of :math:`\mathrm{ReLU}(z)^2` is then not
-# its expectation but :math:`1+\delta` times it, and :math:`\delta` has the variance
-#
-# .. math:: \frac1n\left(\frac{E[\mathrm{ReLU}^4]}{E[\mathrm{ReLU}^2]^2} - 1\right)
-#    = \frac1n\left(\frac{3/2}{1/4} - 1\right) = \frac5n .
-#
-# Activations are proportional to the root, :math:`\sqrt{1+\delta} \approx 1 + \delta/2 -
-# \delta^2/8`. The middle term averages to 0, the last lowers the mean by :math:`5/8n`, in each of
-# four hidden layers. More positions make the average steadier, so this is an upper limit; we use it
-# as the tolerance.
+# The steps are the law, the points what the networks have in each bin, as multiples of the law's
+# mean:
 
-tolerance = 4 * 5 / 64 / 8
-why = "64 channels instead of very many, in four hidden layers"
+edges = np.linspace(0, 4, 21)
 
 
-def compared(name, quantity, predicted, measured, share=tolerance):
-    """Compare one statistic of one input with the law, up to a share of it."""
-    reason = why if share else ""
-    return Comparison(f"{quantity}, {name}", predicted, measured, 1, "", share * predicted, reason)
+def percent(values, mean):
+    """Return how many per cent of the activations lie in each bin."""
+    return 100 * np.histogram(values / mean, edges)[0] / len(values)
 
 
-gap_table = [
-    row
+outlines = {
+    name: percent(law.sample(200_000, seed=SEEDS[0]).numpy(), law.mean)
     for name, law in laws.items()
-    for row in (
-        compared(name, "mean", law.mean, runs[name].mean(1)),
-        compared(name, "standard deviation", law.std, runs[name].std(1)),
-        compared(name, "share of zeros", (drawn[name] == 0).mean(), (runs[name] == 0).mean(1), 0.0),
-    )
-]
-
-# %%
-# As a law of very many channels it is expected to be a little high, even outside the interval:
-
-for row in gap_table[::3]:
-    above = 100 * (row.predicted - row.estimate.mean) / row.predicted
-    interval = 100 * row.estimate.half_width / row.predicted
-    print(f"{row.law}: the law is {above:.1f} % high, interval ± {interval:.1f} %")
-show(gap_table)
+}
+points = {
+    name: [estimate(bin_) for bin_ in np.transpose([percent(y, laws[name].mean) for y in values])]
+    for name, values in runs.items()
+}
+figures.draw_histograms(points, outlines, edges)
+plt.show()
 
 # %%
 # The shape depends on the input: the more alike the positions of the last map are, the less their
 # average smooths the ReLU's kink at zero, and the more channels are nearly silent (in the first
-# bin). To compare shapes alone we divide by the law's mean.
+# bin). Doubling the variance of layer 3 multiplies the law's mean by the root of 2; divided by that
+# mean, its outline is the same.
+#
+# Sixty-four channels are not many
+# --------------------------------
+# The law is that of very many channels. What do 64 change? Take the simplest case, a map of one
+# position. The average over :math:`n` channels of :math:`\mathrm{ReLU}(z)^2` is then not its
+# expectation but :math:`1+\delta` times it, and :math:`\delta` has the variance
+#
+# .. math:: v = \frac1n\left(\frac{E[\mathrm{ReLU}^4]}{E[\mathrm{ReLU}^2]^2} - 1\right)
+#    = \frac1n\left(\frac{3/2}{1/4} - 1\right) = \frac5n .
+#
+# The activations go with the root, and :math:`\ln\sqrt{1+\delta} \approx \delta/2`: each hidden
+# layer adds :math:`v/4` to the variance :math:`s^2` of the logarithm. Factors of many layers
+# multiply, so the mean of a network is nearly *log-normal*. Its square is right on average, exactly
+# and at any width. A root is concave, and for a log-normal number
+#
+# .. math:: E\sqrt q = \sqrt{E\,q}\; e^{-s^2/2} .
+#
+# For a map, every entry of :math:`Q` has a :math:`\delta_{pq}` of its own. Let :math:`G` be the
+# gradient of the logarithm of the final mean with respect to :math:`Q`; autograd computes it,
+# through all later layers of the recursion. To first order the logarithm moves by
+# :math:`\sum_{pq} G_{pq}\,\delta_{pq}`, an average over :math:`n` channels of :math:`h^T G\,h`.
+# Its variance is that of one channel, divided by :math:`n`. ``predict_spread`` adds the next order
+# of one position and the layers, ``predict_mean`` the exponential.
 
-edges = np.linspace(0, 5, 41)
-fig, ax = plt.subplots()
-for name, style, color in (("photograph", "-", "blue"), ("noise", "--", "vermilion")):
-    mean, color = laws[name].mean, COLORS[color]
-    ax.hist((runs[name] / mean).ravel(), edges, density=True, color=color, alpha=0.3)
-    height = np.histogram(drawn[name] / mean, edges, density=True)[0]
-    ax.plot((edges[1:] + edges[:-1]) / 2, height, style, color=color, label=f"{name}, law")
-ax.legend()
-first = {name: float((runs[name] < edges[1] * laws[name].mean).mean()) for name in inputs}
-ax.set(
-    xlabel="activation after GAP / predicted mean",
-    ylabel="density",
-    xlim=(0, 5),
-    title=f"Nearly silent channels: photograph {first['photograph']:.0%}, "
-    f"noise {first['noise']:.0%}",
+
+def spread_samples(x, **options):
+    """Return several samples of the predicted shares; their forms are drawn from the law."""
+    seeded = (SEEDS[0] + i for i in range(5))
+    return torch.stack([predict_spread(x, draws=30_000, seed=s, **options) for s in seeded])
+
+
+shares = {name: spread_samples(x) for name, x in inputs.items()}
+rows = [[name, *(f"{100 * part:.2f}" for part in share.mean(0))] for name, share in shares.items()]
+columns = ["variance of ln(mean), 10⁻²", *(f"layer {n}" for n in range(1, 6))]
+show(Table(columns, rows))
+
+# %%
+# The prediction's own error, from the drawn forms, is carried into the comparison. The probability
+# that no position of a map is positive is an integral that SciPy computes. The last two of an
+# input's three rows see only the outline, where a network's size plays no part: there the law
+# is that of very many channels, without a next order. Every network's maps have a covariance of
+# their own, of which the outline is a curved function.
+
+cause = "64 channels: the next order of the outline, which this law leaves out"
+
+
+def mean_law(name, found, **options):
+    """Return the predicted mean of finitely many channels, with the error of its sampling."""
+    return estimate([predict_mean(inputs[name], one, **options) for one in found])
+
+
+show(
+    row
+    for name, law in laws.items()
+    for row in (
+        Comparison(
+            f"mean, {name}", mean_law(name, shares[name]), runs[name].mean(1), 1, kind="limit"
+        ),
+        Comparison(
+            f"standard deviation / mean, {name}",
+            law.std / law.mean,
+            runs[name].std(1) / runs[name].mean(1),
+            1,
+            kind="limit",
+            cause=cause,
+        ),
+        Comparison(
+            f"share of zeros, {name}",
+            100 * law.zeros(),
+            100 * (runs[name] == 0).mean(1),
+            1,
+            "%",
+            kind="limit",
+            cause=cause,
+        ),
+    )
 )
-describe(
-    fig,
-    "Two filled histograms with the predicted line on each. "
-    f"The photograph has {first['photograph']:.1%} of its channels in the first bin, "
-    f"noise {first['noise']:.1%}.",
-)
-plt.show()
 
 # %%
 # How much is luck?
 # -----------------
 # Now compare a network with a *fresh* one whose third layer has twice the variance. The two means
-# differ by the factor of the larger variance and by luck: each has its own
-# :math:`\delta` in every layer. Factors multiply, so we take logarithms, where they add.
+# differ by the factor of the larger variance and by luck.
 #
-# For one position, the last section gives what a hidden layer adds to the variance of the
-# logarithm: :math:`5/4n`, since :math:`\ln\sqrt{1+\delta} \approx \delta/2`. For a map, every entry
-# of :math:`Q` has a :math:`\delta_{pq}` of its own. Let :math:`G` be the gradient of the logarithm
-# of the final mean with respect to :math:`Q`; autograd computes it, through all later layers of the
-# recursion. To first order the logarithm moves by :math:`\sum_{pq} G_{pq}\,\delta_{pq}`, which is
-# an average over :math:`n` channels of :math:`h^T G\,h`. Its variance is that of one channel,
-# divided by :math:`n`. ``predict_spread`` adds up the layers.
-
-shares = {name: predict_spread(x) for name, x in inputs.items()}
-spreads = {name: share.sum().sqrt().item() for name, share in shares.items()}
-for name, share in shares.items():
-    print(f"{name}: variance of the logarithm, by layer")
-    print("  " + ", ".join(f"{part:.4f}" for part in share))
-    print(f"  standard deviation predicted: {spreads[name]:.4f}")
-
-# %%
 # *Guess first:* of a hundred unpaired comparisons, how many show the smaller mean in the network
 # with the larger variance?
 #
 # The difference of the two logarithms has the mean :math:`\tfrac12\ln 2` and the standard deviation
-# :math:`\sqrt2` times the spread :math:`s`. It is symmetric, as both have the same luck. Taken as
-# Gaussian, it is negative with the probability :math:`\Phi(-\tfrac12\ln 2/(\sqrt2\,s))`, where
-# :math:`\Phi` is the Gaussian distribution function. A first-order law neglects terms of the order
-# of :math:`\delta^2`. We allow the spread a relative tolerance of :math:`v/2`, where :math:`v` is
-# the largest variance of a layer's :math:`\delta`: four times its share above, because of the
-# :math:`\delta/2`.
+# :math:`\sqrt2\,s`. It is symmetric, as both have the same luck. Taken as Gaussian, it is negative
+# with the probability :math:`\Phi(-\tfrac12\ln 2/(\sqrt2\,s))`, where :math:`\Phi` is the Gaussian
+# distribution function.
 
-doubled = np.array([draw_gap(10_000 + seed, k=2.0) for seed in range(len(base))])
-logs = {name: np.log(base[:, i].mean(1)) for i, name in enumerate(inputs)}
-gaps = {name: np.log(doubled[:, i].mean(1)) - logs[name] for i, name in enumerate(inputs)}
+others = draw_many([s + 1_000_000_000 for s in SEEDS], k=2.0)
+logs = {name: np.log(values.mean(1)) for name, values in runs.items()}
+gap = np.log(others["photograph"].mean(1)) - logs["photograph"]
 
 
 def spread_per_seed(values):
@@ -302,87 +310,75 @@ def spread_per_seed(values):
     return ratio_of_means(unbiased * (values - values.mean()) ** 2, power=0.5)
 
 
-rows = []
-for name, spread in spreads.items():
-    room = 4 * shares[name][:4].max().item() / 2
-    share = predict_wrong_share(spread, 2)
-    more = predict_wrong_share(spread * (1 + room), 2) - share
-    rows += [
-        Comparison(
-            f"spread of ln(mean), {name}",
-            spread,
-            spread_per_seed(logs[name]),
-            1,
-            "",
-            room * spread,
-            "a first-order law",
-        ),
-        Comparison(
-            f"share of wrong signs, {name}",
-            100 * share,
-            100 * (gaps[name] < 0),
-            1,
-            "%",
-            100 * more,
-            "a first-order law",
-        ),
-    ]
-show(rows)
+def spread_law(found):
+    """Return the predicted spread with the error of its sampling."""
+    return estimate(found.sum(1).sqrt().numpy())
+
+
+show(
+    Comparison(
+        f"spread of ln(mean), {name}",
+        spread_law(shares[name]),
+        spread_per_seed(values),
+        1,
+        kind="limit",
+    )
+    for name, values in logs.items()
+)
 
 # %%
 # The photograph misleads more often than noise does, because its maps are alike at all positions:
 # averaging over positions takes away little of the luck.
 
-fig, ax = plt.subplots(figsize=(6.4, 3.6))
-ratios = np.exp(gaps["photograph"])
-bins = np.linspace(0, 4, 41)
-ax.hist(ratios, bins, density=True, color=COLORS["base"], alpha=0.4)
-x = np.linspace(0.3, 4, 300)
-s = math.sqrt(2) * spreads["photograph"]
-density = stats.lognorm.pdf(x, s, scale=math.sqrt(2))
-ax.plot(x, density, color="black", linestyle="-", label="law")
-ax.axvline(math.sqrt(2), color=COLORS["doubled"], linewidth=3, label="all paired ones")
-ax.axvline(1, color="black", linestyle=":", label="no effect")
-ax.legend()
-wrong = estimate(gaps["photograph"] < 0)
-ax.set(
-    xlabel="mean of doubled / mean of base, unpaired",
-    ylabel="density",
-    title=f"{wrong.mean:.0%} of the unpaired comparisons have the wrong sign",
-)
-describe(
-    fig,
-    f"Unpaired ratios run from {ratios.min():.2f} to {ratios.max():.2f} and follow the "
-    f"predicted curve; {wrong.mean:.1%} lie below one. "
-    "All paired ratios are the root of 2.",
-)
+spread = spread_law(shares["photograph"]).mean
+misled = predict_wrong_share(spread, 2)
+law = stats.lognorm(math.sqrt(2) * spread, scale=math.sqrt(2))
+figures.draw_luck(np.exp(gap), law.pdf, misled)
 plt.show()
 
 # %%
 # Two ways to have less luck
 # --------------------------
 # More channels are one way: the variance of the logarithm is proportional to :math:`1/n`. This
-# site's network takes another. It standardizes every weight tensor to mean 0 *exactly*. Activations
-# are positive, so that an average weight which happens to be above 0 raises all channels of a layer
-# together; removing it removes that part of the luck. (The law above does not know about it.)
+# site's network takes another. It standardizes every tensor of :math:`N` weights to mean 0
+# *exactly*. Activations are positive, so that an average weight which happens to be above 0 raises
+# all channels of a layer together; removing it removes that part of the luck. It also ties the
+# weights to one another: two of them have the covariance :math:`-\sigma^2/(N-1)`, so that with
+# :math:`S` for the sum of a unit's inputs
+#
+# .. math:: K_{pq} = \sigma^2 \sum_i h_i(p)\,h_i(q)
+#    - \frac{\sigma^2}{N-1} \sum_{i \ne j} h_i(p)\,h_j(q) .
+#
+# The second sum is nearly :math:`S_p S_q`: the *centred* law is a little lower.
 
-exact = [
-    math.log(gap.mean().item())
-    for gap in (build(seed, variance_ratio=1.0)(image).detach() for seed in seeds(150, 20))
-]
-for name, values in (("kaiming_normal_", logs["photograph"]), ("standardized", np.array(exact))):
-    print(f"{name:<16}: spread of ln(mean) {estimate(spread_per_seed(values)).format()}")
+exact = draw_many([s + 2_000_000_000 for s in SEEDS], standardized=True)["photograph"].mean(1)
+centred = spread_samples(image[0], standardized=True)
+show(
+    [
+        Comparison(
+            "mean, photograph, standardized weights",
+            mean_law("photograph", centred, standardized=True),
+            exact,
+            1,
+            kind="limit",
+        ),
+        Comparison(
+            "spread of ln(mean), photograph, standardized weights",
+            spread_law(centred),
+            spread_per_seed(np.log(exact)),
+            1,
+            kind="limit",
+        ),
+    ]
+)
 
 # %%
 # The answer in one sentence:
 
 show(
     Answer(
-        f"The photograph alone predicts a mean activation of {laws['photograph'].mean:.3f} "
-        "(measured "
-        f"{runs['photograph'].mean():.3f}) and that "
-        f"{predict_wrong_share(spreads['photograph'], 2):.0%} of unpaired comparisons mislead "
-        f"(measured {wrong.mean:.0%}).",
+        f"The photograph alone predicts the whole histogram, and that {misled:.0%} of unpaired "
+        f"comparisons mislead (measured {(gap < 0).mean():.0%}).",
         variant=1,
     )
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from seminar.evidence import Estimate
-from seminar.plotting import COLORS, describe
+from seminar.plotting import COLORS, describe, predicted_and_measured
 
 __all__ = [
     "draw_biases",
@@ -144,7 +144,7 @@ def draw_stretch(base: Numbers, doubled: Numbers, factor: float = _ROOT) -> Figu
     dots.set(xlim=ends, ylim=ends, aspect="equal", xlabel="before", ylabel="after")
     dots.text(0.62 * ends[1], 0.55 * ends[1], "no change", va="center")
     dots.text(0.5 * ends[1], 0.82 * ends[1], "law: ×√2", ha="right", va="center")
-    dots.set_title(f"{len(base)} channels, one line")
+    dots.set_title(f"{len(base)} channels on one line")
     positive = base > 0
     shift = math.log10(factor)
     before, after = np.log10(base[positive]), np.log10(doubled[positive])
@@ -154,19 +154,16 @@ def draw_stretch(base: Numbers, doubled: Numbers, factor: float = _ROOT) -> Figu
     logs.stairs(heights["base"], edges, fill=True, color=COLORS["base"], alpha=0.4)
     logs.stairs(heights["doubled"], edges, color=COLORS["doubled"], linestyle="--", linewidth=2)
     high = edges[int(heights["base"].argmax())] + shift / 4
-    top = 1.06 * heights["base"].max()
-    logs.annotate(
-        "",
-        (high + shift, top),
-        (high, top),
-        arrowprops={"arrowstyle": "->", "color": "black", "linewidth": 1.5},
-    )
-    logs.text(high + shift * 1.2, top, f"+{shift:.2f}", va="center")
-    low = edges[0] + shift
-    zeros = len(base) - int(positive.sum())
-    logs.text(low, 0.75 * top, "filled: before\ndashed: after", va="top")
-    logs.set(xlabel="log₁₀ of the activation after GAP", ylabel="channels", ylim=(0, 1.15 * top))
-    logs.set_title(f"The same outline, moved (zero before and after: {zeros})")
+    top = 1.08 * heights["base"].max()
+    arrow = {"arrowstyle": "->", "color": "black", "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
+    logs.annotate("", (high + shift, top), (high, top), arrowprops=arrow)
+    logs.text(high + 1.4 * shift, top, f"+{shift:.2f}", va="center")
+    left = float(np.quantile(before, 0.03))
+    zeros, below = len(base) - int(positive.sum()), int((before < left).sum())
+    logs.text(left, top, "filled: before\ndashed: after", va="center")
+    logs.set(xlabel="log₁₀ of the activation after GAP", ylabel="channels")
+    logs.set(xlim=(left, edges[-1]), ylim=(0, 1.2 * top))
+    logs.set_title(f"The same outline, moved ({zeros} are zero in both)")
     moved = int((heights["doubled"][2:] != heights["base"][:-2]).sum())
     slope = doubled[positive] / base[positive]
     describe(
@@ -174,7 +171,8 @@ def draw_stretch(base: Numbers, doubled: Numbers, factor: float = _ROOT) -> Figu
         f"Above: each of {len(base)} channels before and after; all lie on a line of slope "
         f"{slope.mean():.4f}, above the dotted diagonal. Below: two histograms of the logarithm "
         f"with the same outline, the second {shift:.2f} to the right; {moved} of "
-        f"{len(heights['base'])} bars differ after the shift. {zeros} channels are zero in both.",
+        f"{len(heights['base'])} bars differ after the shift. {zeros} channels are zero in both; "
+        f"{below} smaller ones lie left of what is drawn.",
     )
     return fig
 
@@ -232,7 +230,11 @@ def draw_norms(factors: Mapping[str, Sequence[float]], root: float = _ROOT) -> F
         The figure, described.
     """
     fig, ax = plt.subplots(figsize=(_WIDTH, 3.8))
-    looks = {"training": ("blue", "o"), "evaluation": ("vermilion", "s"), "collected": ("green", "^")}
+    looks = {
+        "training": ("blue", "o"),
+        "evaluation": ("vermilion", "s"),
+        "collected": ("green", "^"),
+    }
     said = []
     for (mode, values), dx in zip(factors.items(), (-0.2, 0, 0.2), strict=True):
         color, marker = looks[mode]
@@ -250,5 +252,107 @@ def draw_norms(factors: Mapping[str, Sequence[float]], root: float = _ROOT) -> F
         fig,
         f"The factor after GAP with BatchNorm after layers 1 to {len(places)}, one number for each "
         f"layer. {'; '.join(said)}.",
+    )
+    return fig
+
+
+def draw_kernel(
+    degrees: npt.ArrayLike, kernel: npt.ArrayLike, points: Mapping[float, Estimate]
+) -> Figure:
+    """Draw the average product of two numbers after the ReLU against the angle between them.
+
+    Args:
+        degrees: Where the formula was computed.
+        kernel: Its values there.
+        points: The averages of random pairs, by the angle in degrees.
+
+    Returns:
+        The figure, described.
+    """
+    fig, ax = plt.subplots(figsize=(_WIDTH, 3.6))
+    angles, found = list(points), list(points.values())
+    predicted_and_measured(
+        ax, angles, kernel, found, law="arc-cosine kernel", law_positions=degrees
+    )
+    ax.set(xlabel="angle, degrees", ylabel="average product", xticks=angles)
+    ax.set_title(f"Independent numbers: {points[90].mean:.3f}, not 0")
+    describe(
+        fig,
+        f"The average product falls from {found[0].mean:.3f} at {angles[0]} degrees to "
+        f"{points[90].mean:.3f} at 90 and {found[-1].mean:.3f} at {angles[-1]}; the points lie on "
+        "the line of the formula.",
+    )
+    return fig
+
+
+def draw_histograms(
+    measured: Mapping[str, Sequence[Estimate]], laws: Mapping[str, Numbers], edges: Numbers
+) -> Figure:
+    """Draw the law of the whole histogram beside what networks measured, for two inputs.
+
+    Args:
+        measured: By input, the per cent of the channels in each bin.
+        laws: By input, the same from the law.
+        edges: The bins' edges, in units of the law's mean.
+
+    Returns:
+        The figure, described.
+    """
+    fig, axes = plt.subplots(len(laws), 1, figsize=(_WIDTH, 5.4), sharex=True, sharey=True)
+    centres, said = (edges[1:] + edges[:-1]) / 2, []
+    for ax, (name, law), case in zip(axes, laws.items(), ("blue", "vermilion"), strict=True):
+        ax.stairs(law, edges, color=COLORS["law"], linewidth=1.5)
+        means = np.array([one.mean for one in measured[name]])
+        reach = np.abs([[one.low, one.high] for one in measured[name]] - means[:, None]).T
+        ax.errorbar(
+            centres, means, yerr=reach, fmt="o", color=COLORS[case], markersize=4, capsize=2
+        )
+        ax.set(title=f"{name}: {means[0]:.0f} % nearly silent", ylabel="channels, %")
+        off = float(np.abs(means - law).max())
+        said.append(
+            f"{name}: {means[0]:.1f} per cent in the first bin (law {law[0]:.1f}), the largest "
+            f"difference of a bin is {off:.2f} points"
+        )
+    axes[0].text(edges[-1], 0.8 * axes[0].get_ylim()[1], "line: law", ha="right")
+    axes[-1].set(xlabel="activation after GAP / law's mean", xlim=(0, edges[-1]))
+    describe(
+        fig,
+        "Two histograms that fall from left to right, measured points on the steps of the law. "
+        + "; ".join(said)
+        + ".",
+    )
+    return fig
+
+
+def draw_luck(ratios: Numbers, density: Callable[[Numbers], Numbers], share: float) -> Figure:
+    """Draw the factors that unpaired comparisons show.
+
+    Args:
+        ratios: Mean of a network with twice the variance over that of another network.
+        density: The law's density of the ratio.
+        share: The law's share of ratios below one.
+
+    Returns:
+        The figure, described.
+    """
+    fig, ax = plt.subplots(figsize=(_WIDTH, 3.8))
+    ax.hist(ratios, np.linspace(0, 4, 41), density=True, color=COLORS["base"], alpha=0.4)
+    x = np.linspace(0.3, 4, 300)
+    ax.plot(x, density(x), color=COLORS["law"], linestyle="-", linewidth=1.5)
+    top = 1.12 * ax.get_ylim()[1]
+    ax.axvline(_ROOT, color=COLORS["doubled"], linewidth=3)
+    ax.text(_ROOT + 0.1, 0.97 * top, "every paired comparison: √2", va="top")
+    ax.axvline(1, color="black", linestyle=":", linewidth=1.5)
+    ax.text(0.93, 0.84 * top, "wrong\nsign", ha="right", va="top")
+    ax.text(2.35, 0.3 * top, "line: law")
+    ax.set(xlabel="mean after doubling / mean before, unpaired", ylabel="density", ylim=(0, top))
+    wrong = float((ratios < 1).mean())
+    ax.set_title(f"{wrong:.0%} show the wrong sign (law {share:.0%})")
+    describe(
+        fig,
+        f"A histogram of {len(ratios)} unpaired ratios, from {ratios.min():.2f} to "
+        f"{ratios.max():.2f}, with one peak near the root of 2 and a longer right tail, as the "
+        f"law's curve; {wrong:.1%} lie below one (law {share:.1%}). All paired ratios are the "
+        "root of 2.",
     )
     return fig
