@@ -43,6 +43,7 @@ from seminar.plotting import use_style
 from seminar.training import accuracy, train
 from seminar.variants import parameter_budget as budget
 from seminar.variants.parameter_budget import LIMIT, VARIANT, build, figures
+from seminar.variants.parameter_budget.measures import loss_table, narrowest
 
 torch.set_num_threads(1)
 use_style()
@@ -204,7 +205,7 @@ lost = {
 # the grey band. We test from the widest bottleneck down and stop at the first no.
 
 tests = {r: equivalence(points, MARGIN) for r, points in lost.items()}
-enough = budget.narrowest(tests)
+enough = narrowest(tests)
 figures.draw_losses(plt.figure(figsize=(4.8, 3.8)), tests, MARGIN)
 plt.show()
 
@@ -218,7 +219,7 @@ show(Comparison("accuracy that r = 16 loses against direct", 0, lost[16], 3, **o
 # %%
 # And all widths, against the direct network:
 
-budget.loss_table(tests)
+loss_table(tests)
 
 # %%
 # In one sentence:

@@ -47,11 +47,13 @@ from seminar.variants.flatten_or_gap import (
     effective_positions,
     feature_variances,
     figures,
+    predict_start_variances,
+    spatial_correlation,
+)
+from seminar.variants.flatten_or_gap.measures import (
     measure_head,
     measure_start,
-    predict_start_variances,
     shifted_accuracy,
-    spatial_correlation,
     train_and_follow,
 )
 

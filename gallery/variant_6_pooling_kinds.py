@@ -33,13 +33,12 @@ from seminar.plotting import use_style
 from seminar.variants.pooling_kinds import (
     VARIANT,
     build,
-    compare_factors,
-    draw_inputs,
     figures,
     predict_average,
     predict_from_inputs,
     predict_max,
 )
+from seminar.variants.pooling_kinds.measures import compare_factors, draw_inputs
 
 torch.set_num_threads(1)  # makes the run repeatable
 use_style()

@@ -40,12 +40,12 @@ from seminar.variants.flatten_or_gap import (
     build,
     effective_positions,
     figures,
-    measure_start,
     predict_gradient_ratio,
     predict_logit_variance,
     predict_start_variances,
     spatial_correlation,
 )
+from seminar.variants.flatten_or_gap.measures import measure_start
 
 torch.set_num_threads(1)
 use_style()

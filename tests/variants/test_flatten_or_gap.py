@@ -26,14 +26,16 @@ from seminar.variants.flatten_or_gap import (
     feature_variances,
     figures,
     laws,
-    measure_head,
-    measure_start,
     predict_gap_variance,
     predict_gradient_ratio,
     predict_logit_variance,
     predict_start_variances,
-    shifted_accuracy,
     spatial_correlation,
+)
+from seminar.variants.flatten_or_gap.measures import (
+    measure_head,
+    measure_start,
+    shifted_accuracy,
     train_and_follow,
 )
 

@@ -13,15 +13,8 @@ from matplotlib.patches import Rectangle
 from torch import nn
 
 from seminar.evidence import Equivalence, equivalence
-from seminar.variants.parameter_budget import (
-    LIMIT,
-    build,
-    count_moved,
-    figures,
-    loss_table,
-    narrowest,
-    predict_parameters,
-)
+from seminar.variants.parameter_budget import LIMIT, build, figures, predict_parameters
+from seminar.variants.parameter_budget.measures import count_moved, loss_table, narrowest
 
 LOSSES = {1: [24.0, 26.0, 25.0], 9: [0.1, 0.6, 1.1], 16: [0.2, 0.25, 0.3]}
 #: Widths from 1 to 16, losing much, perhaps something, and less than half a point.

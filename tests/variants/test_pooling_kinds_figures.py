@@ -11,12 +11,11 @@ from seminar.evidence import Estimate
 from seminar.variants.pooling_kinds import (
     bin_matrix,
     build,
-    compare_factors,
-    draw_inputs,
     figures,
     predict_correlated_max,
     predict_from_inputs,
 )
+from seminar.variants.pooling_kinds.measures import compare_factors, draw_inputs
 
 
 def some(mean: float) -> Estimate:

@@ -31,7 +31,6 @@ from seminar.variants.pooling_kinds.maps import (
     predict_from_inputs,
     window_covariance,
 )
-from seminar.variants.pooling_kinds.measures import compare_factors, draw_inputs
 from seminar.variants.pooling_kinds.network import PoolingKindsNet, build
 
 __all__ = [
@@ -41,8 +40,6 @@ __all__ = [
     "PoolingKindsNet",
     "bin_matrix",
     "build",
-    "compare_factors",
-    "draw_inputs",
     "map_covariance",
     "predict_average",
     "predict_correlated_max",
