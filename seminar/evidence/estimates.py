@@ -82,6 +82,9 @@ class Estimate:
         high: Upper end of the interval.
         seeds: Number of independent seeds behind it.
         level: Confidence level, between 0 and 1.
+
+    Raises:
+        ValueError: If the mean lies outside the interval.
     """
 
     mean: float
@@ -89,6 +92,13 @@ class Estimate:
     high: float
     seeds: int
     level: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.mean <= self.high:
+            raise ValueError(
+                f"mean (={self.mean}) must lie within its interval, from {self.low} to "
+                f"{self.high}; look at how the ends were computed"
+            )
 
     @property
     def half_width(self) -> float:

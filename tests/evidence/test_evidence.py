@@ -339,6 +339,17 @@ def test_sampled_prediction_brings_its_own_error() -> None:
     assert sampled.format_predicted() == "2.15 ± 0.15"
 
 
+def test_sampled_prediction_is_judged_by_its_own_ends() -> None:
+    measured = Estimate(0.5, 0.45, 0.55, 50)
+    assert not Comparison("law", Estimate(1.0, 0.99, 3.0, 50), measured, 1).holds
+    assert Comparison("law", Estimate(1.0, 0.2, 1.01, 50), measured, 1).holds
+
+
+def test_mean_outside_its_interval_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"mean \(=1.0\) must lie within its interval, from 1.1"):
+        Estimate(1.0, 1.1, 2.0, 50)
+
+
 def test_two_samples_of_one_mean_agree_as_often_as_the_level_says() -> None:
     draws = np.random.default_rng(3).normal(0, 1, (2000, 2, 30))
     held = np.mean([Comparison("law", estimate(a), b, 1).holds for a, b in draws])
