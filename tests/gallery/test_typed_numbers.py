@@ -100,7 +100,6 @@ def set_by(page, name):
     return sorted({one for one in numbers if type(one) is float})
 
 
-PADDED = layer_table(VARIANTS[2].build(padding=1), VARIANTS[2].input_shape).rows[-1]
 NOISE, GREY = set_by("variant_6_pooling_kinds", "grey")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PYTHON = float(PROJECT["requires-python"].removeprefix(">="))
@@ -111,7 +110,6 @@ LEVEL = inspect.signature(estimate).parameters["level"].default
 # expression that computes them.
 DERIVED: dict[str, dict[str, float]] = {
     "2": {
-        "324": PADDED.output_shape[-2] * PADDED.output_shape[-1],
         "50 %": 100 * stats.norm.sf(0),
         "62": conv_output_size(64, 5, padding=1),
         "31": conv_output_size(64, 3, stride=2),
@@ -137,8 +135,6 @@ DERIVED: dict[str, dict[str, float]] = {
 EVERYWHERE: dict[str, float] = {"95 %": 100 * LEVEL}
 # Words that define, set or derive; the reason says which.
 PHRASES: dict[str, str] = {
-    "Ours loses it three times": "three layers of the network",
-    "by how many per cent?": "the question",
     "half marks": "what a teacher gives",
     "ever half written": "whole or not at all",
     "less than one per cent?": "the exercise's question",
@@ -156,7 +152,7 @@ PHRASES: dict[str, str] = {
     "Doubling it makes the variance four times as large": "a square",
     "ten times as large": "the exercise's question",
     "the root of two, twice": "applied two times",
-    "with a third of its taps on zeros": "three of nine taps",
+    "with a third of its cells on zeros": "three of nine cells",
     "ReLU halves": "symmetry about zero",
     "less than half of the maximum": "a threshold that is set beforehand",
     "a quarter of the channels": "the question",
