@@ -27,7 +27,7 @@ from seminar.evidence import equivalence, estimate
 from seminar.grading.limits import Limits
 from seminar.layers import layer_table
 from seminar.variants import VARIANTS
-from seminar.variants.parameter_budget import LIMIT, predict_parameters
+from seminar.variants.parameter_budget import LIMIT
 from seminar.variants.weight_variance.conditions import EXACT, LARGEST_ERROR
 
 ROOT = Path(__file__).parents[2]
@@ -116,11 +116,13 @@ DERIVED: dict[str, dict[str, float]] = {
     },
     "3": {
         "50,000": LIMIT,
-        "19,690": 2 * predict_parameters(1) - predict_parameters(2),
         "90 %": 100 * (1 - 2 * inspect.signature(equivalence).parameters["alpha"].default),
     },
     # Settings of an experiment that are no integers.
     "variant_6_pooling_kinds": {"0.5": GREY, "0.1": NOISE},
+    "docs/results": {
+        "90 %": 100 * (1 - 2 * inspect.signature(equivalence).parameters["alpha"].default)
+    },
     "README": {"2.0": float(LICENCE[1]), "3.11": PYTHON},
     "docs/assignment": {"0.001": EXACT, "10 %": 100 * LARGEST_ERROR},
     "docs/run-it-yourself": {"3.11": PYTHON},
@@ -138,17 +140,17 @@ PHRASES: dict[str, str] = {
     "half marks": "what a teacher gives",
     "ever half written": "whole or not at all",
     "less than one per cent?": "the exercise's question",
-    "four times its share above": "a square",
     "the same loss four times": "four calls of the trap",
-    "its middle and half its length": "the definition of an interval",
+    "the middle of an interval and half its length": "the definition of an interval",
     "keeps the positive half": "the definition of ReLU",
     "By symmetry half of the mean square remains": "symmetry about zero",
     "the half from above": "symmetry about zero",
     "in exercise 4 give twice": "an option for each head",
     "twice the variance": "clause 1.b",
-    "the doubled case": "clause 1.b",
+    "is twice that of layers 2 and 4": "clause 1.b",
+    "the variance is doubled": "clause 1.b",
+    "Doubling the variance of layer 3": "clause 1.b",
     "miss the ratio by a percent or two": "the standard error of a sampled variance",
-    "doubling the wrong thing": "the trap",
     "Doubling it makes the variance four times as large": "a square",
     "ten times as large": "the exercise's question",
     "the root of two, twice": "applied two times",
