@@ -41,6 +41,11 @@ def test_links_in_notebooks_lead_to_the_site_or_are_plain(site, expected):
     assert sources(text, site)[1] == expected
 
 
+def test_names_in_notebooks_are_code():
+    text = ":func:`~a.b_c`, :py:class:`D` and :meth:`the run <E.run>`"
+    assert sources(text)[1] == "`a.b_c`, `D` and `E.run`"
+
+
 @pytest.mark.parametrize(
     ("place", "options", "shown"),
     [

@@ -7,9 +7,9 @@ could register. Their last cell prints the versions behind the numbers, Python's
 
 sphinx-gallery turns a script's text into Markdown, formulas included, but leaves directives and
 roles as they are. Here ``:doc:`` and ``:ref:`` become links to the site where its address is
-configured (``html_baseurl``), and their plain titles elsewhere; a ``literalinclude`` becomes the
-source that it names, and a question to guess Markdown too (see ``guess``). A notebook that does not
-change keeps its time: pages depend on it.
+configured (``html_baseurl``), and their plain titles elsewhere; names such as those of ``:func:``
+become code, a ``literalinclude`` the source that it names, and a question to guess Markdown too
+(see ``guess``). A notebook that does not change keeps its time: pages depend on it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ import platform
 {imports}
 print(f"Python {{platform.python_version()}}{texts}")"""
 LISTING = re.compile(r"^\.\. literalinclude:: (\S+)\n((?:[ ]+:.*\n?)+)", re.MULTILINE)
+NAME = re.compile(r":(?:py:)?(?:func|class|meth|mod|attr|data):`(?:[^`<]*<)?~?([\w.]+)>?`")
 ROLE = re.compile(r":(?:doc|ref):`([^`<]+?)\s*<([^`>]+)>`")
 
 
@@ -77,7 +78,7 @@ def readable(
     for cell in cells:
         if cell["cell_type"] == "markdown":
             text = LISTING.sub(lambda hit: listing(root, docname, hit), "".join(cell["source"]))
-            cell["source"] = [ROLE.sub(link, text)]
+            cell["source"] = [NAME.sub(r"`\1`", ROLE.sub(link, text))]
     cells = with_questions(cells, OURS)
     if wheel:
         form = FROM_SITE if site else FROM_FILE
