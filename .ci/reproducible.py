@@ -3,7 +3,7 @@
     python .ci/reproducible.py FOLDER
 
 clones this repository twice into FOLDER, builds both clones cold at the same time in the quick
-tier, and lists the files that differ. Two things may differ or are left out: the file that keeps
+tier, and lists the files that differ. Two things may differ or are left out: the page that reports
 the times, and the outputs of the page whose subject is measured seconds, which is not run here.
 """
 
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TIMES = {"_static/build-times.js"}
+TIMES = {"build-report.html", "build-report.md"}
 PAGES = r"[\\/]variant_(?!3_macs_and_time)"  # all but the one that measures seconds
 PLACES = ("one", "another/place")  # of different length
 

@@ -110,6 +110,7 @@ gallery_notebooks_versions = ["torch"]
 page_downloads_labels = {".zip": "Both, with the package"}
 # Each variant's own page offers the file to begin the exercise with.
 page_downloads_more = [(r"variants/variant_(\d+)_\w+", "Starter file", r"starters/variant_\1.py")]
+glossary_links_pages = [r"variants/(deeper/)?variant_", r"theory/(?!notation)", r"results"]
 fold_sections = ["Answer"]
 fold_code_calls = {"Answer": "How this sentence is made"}
 
@@ -130,6 +131,7 @@ html_permalinks_icon = "#"
 sidebar = ("brand", "search", "scroll-start", "navigation", "downloads", "scroll-end")
 html_sidebars = {"variants/**": [f"sidebar/{part}.html" for part in sidebar]}
 html_cures_labelled = ["comparison-card", "check-report", "scoreboard"]
+html_cures_labelled += ["layer-table", "build-report"]
 pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-contrast-dark"
 copybutton_selector = ".highlight-Python pre, .highlight-python pre, .highlight-console pre"
 copybutton_prompt_text = r"\$ |>>> "

@@ -6,6 +6,7 @@ import html
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -102,6 +103,10 @@ class Report:
     findings: tuple[Finding, ...]
     # They are drawn for the HTML alone.
     _draw: Callable[[], tuple[Strip, ...]] = field(default=tuple, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        strips = self.strips
+        return Report, (self.title, self.findings, partial(tuple, strips))
 
     @property
     def strips(self) -> tuple[Strip, ...]:

@@ -38,6 +38,7 @@ from seminar.plotting import use_style
 from seminar.training import accuracy, train
 from seminar.variants import parameter_budget as budget
 from seminar.variants.parameter_budget import build, figures
+from seminar.variants.parameter_budget.measures import count_moved
 
 torch.set_num_threads(1)
 use_style()
@@ -97,7 +98,7 @@ def costs(network):
     return {
         "parameters": {name: sum(p.numel() for p in m.parameters()) for name, m in leaves},
         "MACs": macs(network, 16),
-        "moved": budget.count_moved(network, (1, 16, 16), BATCH),
+        "moved": count_moved(network, (1, 16, 16), BATCH),
     }
 
 

@@ -27,11 +27,12 @@ import torch
 import torch.nn.functional as F
 
 from seminar.data import photo_patches
-from seminar.evidence import Answer, Comparison, estimate, seeds, show
-from seminar.plotting import COLORS, describe, feature_maps, predicted_and_measured, use_style
+from seminar.evidence import Answer, Comparison, Table, estimate, seeds, show
+from seminar.plotting import use_style
 from seminar.variants.pooling_kinds import (
     bin_matrix,
     build,
+    figures,
     predict_gradient_share,
     predict_max,
     predict_max_against,
@@ -56,8 +57,9 @@ use_style()
 outliers = np.array([-10.0, -3.0, 0.0, 3.0, 10.0])
 law = np.array([predict_max_against(a, 3) for a in outliers]) - predict_max(4).mean
 by_law = {"MaxPool": law / 64, "GAP": outliers / 256}
-for a, peak, level in zip(outliers, *by_law.values(), strict=True):
-    print(f"outlier {a:5.0f}: MaxPool {peak:+.4f}, GAP {level:+.4f}")
+names = [f"{a:.0f}" for a in outliers]
+rows = [[name, *(f"{change:+.4f}" for change in line)] for name, line in by_law.items()]
+show(Table(["outlier", *names], rows, "How far the mean moves, by the law"))
 
 # %%
 # Measure: the outlier
@@ -67,44 +69,25 @@ for a, peak, level in zip(outliers, *by_law.values(), strict=True):
 
 moved = {"MaxPool": [], "GAP": []}
 for seed in seeds(200, 20):
-    torch.manual_seed(seed)
-    x = torch.randn(64, 1, 16, 16)
+    x = torch.randn(64, 1, 16, 16, generator=torch.Generator().manual_seed(seed))
     with_outlier = x.repeat(1, len(outliers), 1, 1)
     with_outlier[:, :, 5, 5] = torch.tensor(outliers, dtype=torch.float32)
     moved["MaxPool"].append((F.max_pool2d(with_outlier, 2) - F.max_pool2d(x, 2)).mean((0, 2, 3)))
     moved["GAP"].append((with_outlier - x).mean((0, 2, 3)))
 moved = {kind: torch.stack(rows, dim=1).double().numpy() for kind, rows in moved.items()}
 show(
-    Comparison(f"Outlier {name}: {kind} moves by", by_law[kind][i], moved[kind][i], 6)
-    for i, name, kind in (
-        (0, "minus 10", "MaxPool"),
-        (3, "plus 3", "MaxPool"),
-        (4, "plus 10", "MaxPool"),
-        (4, "plus 10", "GAP"),
+    Comparison(name, by_law["MaxPool"][i], moved["MaxPool"][i], 6, kind="tensors")
+    for name, i in (
+        ("Outlier of minus 10: MaxPool moves by", 0),
+        ("Outlier of plus 10: MaxPool moves by", -1),
     )
 )
 
 # %%
 # The curves of both laws, and the measured points:
 
-grid = np.linspace(-10, 10, 81)
-curve = (np.array([predict_max_against(a, 3) for a in grid]) - predict_max(4).mean) / 64
-fig, ax = plt.subplots(figsize=(6.4, 3.8))
-for kind, line, case in (("MaxPool", curve, "max_pool"), ("GAP", grid / 256, "gap")):
-    points = [estimate(row) for row in moved[kind]]
-    predicted_and_measured(
-        ax, outliers, line, points, label=kind, law_positions=grid, color=COLORS[case]
-    )
-handles, labels = ax.get_legend_handles_labels()
-kept = {label: handle for handle, label in zip(handles, labels, strict=True)}
-ax.legend(kept.values(), kept.keys())
-ax.set(xlabel="value of the outlier (standard deviations)", ylabel="change of the mean")
-low, high = moved["MaxPool"][[0, -1]].mean(1)
-ax.set_title(f"MaxPool moves by {low:+.3f} and {high:+.3f}: it hears one sign only")
-describe(
-    fig,
-    "Change of the mean against the outlier from -10 to 10. GAP is a straight line through 0. "
-    f"MaxPool is flat at {low:.3f} for negative ones and rises to {high:.3f}, steeper than GAP.",
+figures.draw_outliers(
+    {kind: [estimate(row) for row in found] for kind, found in moved.items()}, outliers
 )
 plt.show()
 
@@ -139,53 +122,59 @@ torch.testing.assert_close(after, gap, atol=1e-6, rtol=0)  # float32 rounding of
 # independent, so their covariance is the variance of :math:`E[\max(A, B) \mid B]`, with A the
 # largest of the numbers of one window's own. That is an integral:
 
-for side in (2, 4):
-    change = {kind: predict_shift_change(side, kind=kind) for kind in ("max", "average")}
-    print(f"{side}x{side}: max {change['max']:.4f}, average {change['average']:.4f}")
+sides = (2, 4)
+changes_by_law = {
+    (kind, k): predict_shift_change(k, kind=kind) for k in sides for kind in ("max", "average")
+}
+rows = [
+    [f"{k}x{k}", *(f"{changes_by_law[kind, k]:.4f}" for kind in ("max", "average"))] for k in sides
+]
+show(Table(["window", "maximum", "average"], rows, "Change by the law, standard deviations"))
 
 # %%
 # Measure: the shift
 # ^^^^^^^^^^^^^^^^^^
-# White noise first; the third way to halve a map is to take every second pixel, whose
-# neighbours are new numbers after the shift.
+# White noise first.
 
 pools = {
     "max": F.max_pool2d,
     "average": F.avg_pool2d,
     "every second": lambda x, k: x[..., ::k, ::k],
 }
-cases = [("max", 2), ("average", 2), ("every second", 2), ("max", 4), ("average", 4)]
-changes = {case: [] for case in cases}
+changes = {case: [] for case in changes_by_law}
 for seed in seeds(100, 10):
-    torch.manual_seed(seed)
-    x = torch.randn(8, 64, 64)
+    x = torch.randn(8, 64, 64, generator=torch.Generator().manual_seed(seed))
     for (kind, side), values in changes.items():
         before, after = pools[kind](x, side), pools[kind](x.roll(-1, -1), side)
         values.append(((after - before).square().mean().sqrt() / before.std()).item())
-laws = [2**0.5 if k == "every second" else predict_shift_change(n, kind=k) for k, n in cases]
 show(
-    Comparison(f"Shift by 1 px, {kind} {side}x{side}: change", law, changes[kind, side], 6)
-    for (kind, side), law in zip(cases, laws, strict=True)
+    Comparison(f"Shift by 1 px, {kind} {k}x{k}: change", law, changes[kind, k], 6, kind="tensors")
+    for (kind, k), law in changes_by_law.items()
+    if (kind, k) != ("average", 4)
 )
 
 # %%
 # On white noise the maximum is slightly *less* steady than the average. Without centring the
 # comparison comes out the other way round, since a mean that does not vary hides the change. Now
-# the maps F of variant 6's network, where no law is offered:
+# the maps F of variant 6's network, where no law is offered. Another way to halve a map is to take
+# every second pixel:
 
 table = {}
 for seed in seeds(30, 5):
-    torch.manual_seed(1000 + seed)
     photos, features = photo_patches(4, 65, seed), build(seed).features.requires_grad_(False)
-    for name, x in (("noise", torch.randn(4, 3, 64, 65)), ("photo", photos[..., :64, :])):
+    noise = torch.randn(4, 3, 64, 65, generator=torch.Generator().manual_seed(1000 + seed))
+    for name, x in (("noise", noise), ("photographs", photos[..., :64, :])):
         before, after = features(x[..., :64]), features(x[..., 1:])
         for kind, pool in pools.items():
             a, b = pool(before, 2), pool(after, 2)
             centred = a - a.mean((2, 3), keepdim=True)
             change = (b - a).square().mean().sqrt() / centred.square().mean().sqrt()
             table.setdefault((name, kind), []).append(change.item())
-for (name, kind), values in table.items():
-    print(f"{name:5}  {kind:12}  change {estimate(values).format()}")
+rows = [
+    [name, *(estimate(table[name, kind]).format() for kind in pools)]
+    for name in ("noise", "photographs")
+]
+show(Table(["F on", *pools], rows, "Change after a shift by one pixel, standard deviations"))
 
 # %%
 # Photographs change less, for neighbours are alike. Averaging is the steadiest here too. MaxPool
@@ -197,27 +186,13 @@ for (name, kind), values in table.items():
 # MaxPool passes a gradient only to the largest number of each window; average pooling gives every
 # number the same part. In the picture white is no gradient.
 
-torch.manual_seed(0)
-x, routed = torch.randn(1, 1, 12, 12), {}
+x = torch.randn(1, 1, 12, 12, generator=torch.Generator().manual_seed(seeds(100, 10)[0]))
+routed = {}
 for name, pool, size in (("MaxPool", F.max_pool2d, 2), ("GAP", F.adaptive_avg_pool2d, 1)):
     leaf = x.clone().requires_grad_()
     pool(leaf, size).mean().backward()
     routed[name] = leaf.grad[0, 0] * leaf.numel()  # 1 is the share of each if all get the same
-reached = {name: share.ne(0).double().mean().item() for name, share in routed.items()}
-
-# %%
-# Both gradients on one scale; each sums to the same total.
-
-fig, axes = plt.subplots(1, 2, figsize=(6.4, 3.4))
-titles = [f"{name}: {part:.0%} get a gradient" for name, part in reached.items()]
-feature_maps(
-    axes, [*routed.values()], titles=titles, label="gradient / equal share", vmin=0, cmap="Blues"
-)
-describe(
-    fig,
-    f"Gradient per position. MaxPool: {reached['MaxPool']:.0%} of the positions, one per window, "
-    f"get {routed['MaxPool'].max():.0f} equal shares each, the rest none. GAP: all get one share.",
-)
+figures.draw_gradients(routed)
 plt.show()
 
 # %%
@@ -231,23 +206,19 @@ plt.show()
 # gradient is :math:`(1 - 2^{-k^2})/k^2`, and the part :math:`1 - 2^{-k^2}` of :math:`\|c\|^2` comes
 # through.
 
-shares, through = [], []
+shares = []
 for seed in seeds(100, 10):
-    torch.manual_seed(seed)
-    x = torch.randn(8, 64, 64, requires_grad=True)
-    for pool, norms in ((F.max_pool2d, 1), (F.avg_pool2d, 2)):
-        (grad,) = torch.autograd.grad(y := pool(x, 2), x, c := torch.randn_like(y))
-        torch.testing.assert_close(grad.norm() * norms, c.norm(), rtol=1e-4, atol=0)  # sums
-    (grad,) = torch.autograd.grad(y := F.max_pool2d(x.relu(), 2), x, c := torch.randn_like(y))
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(8, 64, 64, generator=generator).requires_grad_()
+    c = torch.randn(8, 32, 32, generator=generator)
+    for pool, times in ((F.max_pool2d, 1), (F.avg_pool2d, 2)):
+        (grad,) = torch.autograd.grad(pool(x, 2), x, c)
+        torch.testing.assert_close(grad.norm() * times, c.norm(), rtol=1e-4, atol=0)  # sums
+    (grad,) = torch.autograd.grad(F.max_pool2d(x.relu(), 2), x, c)
     shares.append(grad.ne(0).double().mean().item())
-    through.append((grad.square().sum() / c.square().sum()).item())
 share = predict_gradient_share(2, relu=True)
-show(
-    [
-        Comparison("ReLU, MaxPool 2x2: positions with a gradient", share, shares, 6),
-        Comparison("ReLU, MaxPool 2x2: part of the squared norm", 1 - 0.5**4, through, 6),
-    ]
-)
+name = "ReLU, MaxPool 2x2: positions with a gradient"
+show(Comparison(name, share, shares, 6, kind="tensors"))
 
 # %%
 # Pixels in two bins
@@ -269,42 +240,23 @@ torch.testing.assert_close(F.adaptive_avg_pool2d(x, bins)[0, 0], by_hand)
 # %%
 # Each row of the picture is a bin; a pixel with two bars counts in both.
 
-fig, ax = plt.subplots(figsize=(6.4, 3.4))
-for row, inside in enumerate(matrix > 0):
-    pixels = np.flatnonzero(inside)
-    ax.barh(row, len(pixels), left=pixels[0] - 0.5, height=0.6, color=COLORS["gap"])
-ax.set(xlabel="pixel", ylabel="bin", xticks=range(size), yticks=range(bins))
-ax.invert_yaxis()
-ax.set_title(f"{size} pixels, {bins} bins: pixels count {counts.min():.2f} to {counts.max():.2f}")
-describe(
-    fig,
-    f"The {bins} bins of {size} pixels as bars; neighbours overlap by one pixel. Weights of the "
-    f"pixels run from {counts.min():.2f} to {counts.max():.2f}.",
-)
+figures.draw_overlap(matrix)
 plt.show()
 
 # %%
-# So GAP after such a layer is not GAP. With n pixels of white noise, the difference of the two has
-# the variance of the weights w over n, in two dimensions
-# :math:`n\,\mathrm{Var} = (\overline{w^2})^2 - 1`, since their mean is 1. And two bins inside are
-# correlated by the pixel that they share.
+# So GAP after such a layer is not GAP. With m pixels of white noise, the difference of the two has
+# the variance of the weights w over m, in two dimensions
+# :math:`m\,\mathrm{Var} = (\overline{w^2})^2 - 1`, since their mean is 1. And two bins inside are
+# correlated by the pixel that they share. Both are algebra on A, which agrees with the layer.
 
-difference, together = [], []
-for seed in seeds(200, 20):
-    torch.manual_seed(seed)
-    x = torch.randn(256, 1, size, size)
-    pooled = F.adaptive_avg_pool2d(x, bins)
-    difference.append(size**2 * (pooled.mean((2, 3)) - x.mean((2, 3))).square().mean().item())
-    inner = pooled[..., 1:-1, 1:-1]
-    products = inner[..., 1:] * inner[..., :-1]
-    together.append((products.mean() / inner.square().mean()).item())
 show(
-    [
-        Comparison(
-            "15 to 8 bins, then GAP: n Var(error)", (counts**2).mean() ** 2 - 1, difference, 6
-        ),
-        Comparison("15 to 8 bins: correlation of neighbours", share, together, 6),
-    ]
+    Table(
+        [f"{size} pixels, {bins} bins", ""],
+        [
+            ["m times the variance of GAP's error", f"{(counts**2).mean() ** 2 - 1:.3f}"],
+            ["correlation of neighbouring bins", f"{share:.3f}"],
+        ],
+    )
 )
 
 # %%
@@ -318,14 +270,11 @@ if not torch.equal(F.adaptive_avg_pool2d(small, 8), repeated):
 # %%
 # The answer of this page:
 
+ends = {kind: row[-1].mean() for kind, row in moved.items()}
 show(
     Answer(
-        f"An outlier of +10 moves the mean of MaxPool by {moved['MaxPool'][-1].mean():.3f} and "
-        "GAP by "
-        f"{moved['GAP'][-1].mean():.3f}, one of -10 by {moved['MaxPool'][0].mean():.3f} and "
-        f"{moved['GAP'][0].mean():.3f}; after a shift by one pixel MaxPool of noise changes by "
-        f"{np.mean(changes['max', 2]):.3f} standard deviations, AvgPool by "
-        f"{np.mean(changes['average', 2]):.3f}.",
+        f"A bright outlier moves the mean of MaxPool by {ends['MaxPool']:.2f}, that of GAP by "
+        f"{ends['GAP']:.2f}; a dark one only GAP. After a shift the average is the steadier one.",
         6,
     )
 )

@@ -72,7 +72,7 @@ class Comparison:
             ``predicted``, which :func:`equivalence` decides on the samples. Fix it before the run.
         estimate: The measurement's estimate.
         value: The prediction as a number.
-        own_error: Half-width of a sampled prediction, else 0.
+        sampled: The prediction's own estimate, where it was sampled.
     """
 
     law: str
@@ -88,12 +88,12 @@ class Comparison:
     margin: float = 0.0
     estimate: Estimate = field(init=False, repr=False)
     value: float = field(init=False, repr=False)
-    own_error: float = field(init=False, repr=False, default=0.0)
+    sampled: Estimate | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         kind = self.kind or ("limit" if self.tolerance else "exact")
         if isinstance(self.predicted, Estimate):
-            object.__setattr__(self, "own_error", self.predicted.half_width)
+            object.__setattr__(self, "sampled", self.predicted)
             object.__setattr__(self, "value", self.predicted.mean)
         else:
             object.__setattr__(self, "value", float(self.predicted))
@@ -157,8 +157,9 @@ class Comparison:
     def _lies_within(self, tolerance: float) -> bool:
         one = self.estimate
         rounding = ROUNDING * max(abs(self.value), abs(one.mean))
-        below = math.hypot(one.mean - one.low, self.own_error)
-        above = math.hypot(one.high - one.mean, self.own_error)
+        own = self.sampled or Estimate(self.value, self.value, self.value, 1)
+        below = math.hypot(one.mean - one.low, own.high - own.mean)
+        above = math.hypot(one.high - one.mean, own.mean - own.low)
         slack = tolerance + rounding
         return -below - slack <= self.value - one.mean <= above + slack
 
@@ -248,10 +249,8 @@ class Comparison:
         if self.margin:
             margin = with_unit(f"{self.margin:g}", self.unit)
             return told("within {margin} of {value}", margin=margin, value=f"{self.value:g}")
-        if self.own_error:
-            own = self.own_error
-            text = f"{format_number(self.value, own)} ± {format_number(own, own)}"
-            return with_unit(text, self.unit)
+        if self.sampled is not None:
+            return self.sampled.format(self.unit)
         digits = self.estimate.half_width / 10
         text = format_number(self.value, digits) if self.value else "0"
         return with_unit(text, self.unit)

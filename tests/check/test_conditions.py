@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import re
 
 import pytest
@@ -220,3 +221,9 @@ def test_check_is_repeatable_and_leaves_the_random_state():
     first, second = (check(variant(fixed(True)), NET, seed=3).to_dict() for _ in range(2))
     assert first == second
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_report_survives_pickling_with_its_drawing():
+    report = check(variant(fixed(True)), NET)
+    again = pickle.loads(pickle.dumps(report))
+    assert (again, str(again), again._repr_html_()) == (report, str(report), report._repr_html_())

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from types import SimpleNamespace
 
 import pytest
 import torch
-from docutils import nodes
 from sphinx.errors import ExtensionError
 
 from seminar.evidence import Answer, Comparison, Ledger, show
-from seminar_site import build_facts, gallery_records, scoreboard
+from seminar_site import build_facts, gallery_records
 from seminar_site.gallery_reset import reset_torch
 
 
@@ -114,31 +112,3 @@ def test_build_facts_do_without_a_repository(tmp_path, monkeypatch):
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert build_facts.collect(tmp_path)["commit"] == "unknown"
-
-
-def test_scoreboard_row_shows_the_record_and_links_to_it():
-    record = {**comparison().to_dict(), "record_page": "variants/x"}
-    table = scoreboard.table([record], numbered=True)
-    cells = [entry.astext() for entry in table.findall(nodes.entry)][5:]
-    assert cells[0] == "1 · law"
-    assert cells[-2:] == ["2", "\N{CHECK MARK} holds"]
-    (link,) = table.findall(nodes.reference)
-    assert (link["record_page"], link["record_anchor"]) == ("variants/x", "law-law")
-
-
-@pytest.mark.parametrize(
-    ("predicted", "tolerance", "outcome"),
-    [
-        (1.0, 0.0, "holds"),
-        (3.0, 1.5, "tolerance"),
-        (3.0, 0.0, "disagrees"),
-    ],
-    ids=["inside", "by tolerance", "outside"],
-)
-def test_scoreboard_tells_an_interval_from_a_tolerance(predicted, tolerance, outcome):
-    reason = "a limit law" if tolerance else ""
-    row = Comparison("law", predicted, [0.9, 1.1], 1, tolerance=tolerance, reason=reason)
-    assert row.outcome == outcome
-    counts = re.findall(r"(\d+) (?:of|within|outside)", scoreboard.summarize([row.to_dict()], 0))
-    order = ("holds", "tolerance", "disagrees")
-    assert counts == [str(int(outcome == name)) for name in order]

@@ -22,6 +22,7 @@ from seminar.evidence import (
     Estimate,
     Ledger,
     estimate,
+    estimate_ratio,
     format_number,
     over_seeds,
     ratio_of_means,
@@ -338,6 +339,17 @@ def test_sampled_prediction_brings_its_own_error() -> None:
     assert sampled.format_predicted() == "2.15 ± 0.15"
 
 
+def test_sampled_prediction_is_judged_by_its_own_ends() -> None:
+    measured = Estimate(0.5, 0.45, 0.55, 50)
+    assert not Comparison("law", Estimate(1.0, 0.99, 3.0, 50), measured, 1).holds
+    assert Comparison("law", Estimate(1.0, 0.2, 1.01, 50), measured, 1).holds
+
+
+def test_mean_outside_its_interval_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"mean \(=1.0\) must lie within its interval, from 1.1"):
+        Estimate(1.0, 1.1, 2.0, 50)
+
+
 def test_two_samples_of_one_mean_agree_as_often_as_the_level_says() -> None:
     draws = np.random.default_rng(3).normal(0, 1, (2000, 2, 30))
     held = np.mean([Comparison("law", estimate(a), b, 1).holds for a, b in draws])
@@ -434,3 +446,29 @@ def test_ratio_of_means_has_the_value_and_the_error_of_the_ratio(power: float) -
     assert samples.mean() == pytest.approx((above.mean() / below.mean()) ** power, rel=1e-9)
     # First order against jackknife: they differ by terms of relative size 1/seeds.
     assert samples.std(ddof=1) / np.sqrt(200) == pytest.approx(jackknife, rel=0.02)
+
+
+def log_normal_ratio(draw: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two samples of products of 20 factors around 1, like norms in 20 layers; equal means."""
+    factors = np.exp(draw.normal(-0.05 / 2, 0.05**0.5, size=(2, count, 20)))
+    first, second = factors.prod(axis=-1)
+    return first, second
+
+
+def test_estimate_ratio_covers_the_ratio_of_products_over_layers() -> None:
+    draw = np.random.default_rng(0)
+    found = [estimate_ratio(*log_normal_ratio(draw, 160), power=0.5) for _ in range(1500)]
+    coverage = np.mean([one.low <= 1 <= one.high for one in found])
+    # 95 % and a standard error of 0.6 points; the skew of the logarithm of a mean costs a point.
+    assert 0.93 < coverage < 0.97
+
+
+def test_estimate_ratio_is_student_t_on_the_logarithm() -> None:
+    above, below = log_normal_ratio(np.random.default_rng(1), 50)
+    found = estimate_ratio(above, below, power=0.5, level=0.9)
+    ratio = math.sqrt(above.mean() / below.mean())
+    error = stats.sem((above / above.mean() - below / below.mean()) / 2)
+    reach = stats.t.ppf(0.95, 49) * error
+    expected = [ratio, ratio * math.exp(-reach), ratio * math.exp(reach)]
+    assert [found.mean, found.low, found.high] == pytest.approx(expected, rel=1e-9)
+    assert (found.seeds, found.level) == (50, 0.9)

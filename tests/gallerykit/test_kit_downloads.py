@@ -41,6 +41,37 @@ def test_links_in_notebooks_lead_to_the_site_or_are_plain(site, expected):
     assert sources(text, site)[1] == expected
 
 
+def test_names_in_notebooks_are_code():
+    text = ":func:`~a.b_c`, :py:class:`D` and :meth:`the run <E.run>`"
+    assert sources(text)[1] == "`a.b_c`, `D` and `E.run`"
+
+
+@pytest.mark.parametrize(
+    ("place", "options", "shown"),
+    [
+        ("/../lib/net.py", "Net\n   :language: python", "@mark\nclass Net:\n    x = 1"),
+        ("../../../lib/net.py", "Net.go", "def go(self):\n    return 2"),
+    ],
+    ids=["class", "method"],
+)
+def test_notebook_shows_the_source_that_the_page_includes(tmp_path, place, options, shown):
+    code = "import x\n\n\n@mark\nclass Net:\n    x = 1\n\n"
+    code += "    def go(self):\n        return 2\n\n\nz = 3\n"
+    (tmp_path / "docs/variants/deeper").mkdir(parents=True)
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/net.py").write_text(code, encoding="utf-8")
+    text = notebook(
+        f"The class:\n\n.. literalinclude:: {place}\n   :pyobject: {options}\n\nAfter.\n"
+    )
+    root, page = tmp_path / "docs", "variants/deeper/page"
+    done = notebooks.readable(text, page, "", WHEEL, root=root)
+    assert notebooks.readable(done, page, "", WHEEL, root=root) == done
+    source = "".join(json.loads(done)["cells"][1]["source"])
+    assert source.startswith(f"The class:\n\n```python\n{shown}")
+    assert source.endswith("\n```\n\nAfter.\n")
+    assert "z = 3" not in source
+
+
 def test_notebook_installs_the_wheel_by_its_full_address_and_never_by_name():
     assert "%pip install --quiet ./seminar-1.whl" in sources("text")[0]
     first = sources("text", "https://x.org/")[0]

@@ -132,6 +132,19 @@ def test_scrolling_boxes_can_be_focused_once():
     assert '<div tabindex="0" class="table-wrapper docutils">' in cured
 
 
+def test_table_has_its_id_once():
+    box = '<div tabindex="0" class="table-wrapper docutils container" id="id1">'
+    body = f'{box}<table class="docutils" id="id1">'
+    assert html_cures.keep_ids_apart(body).count("id1") == 1
+    assert '<table class="docutils" id="id1">' in html_cures.keep_ids_apart(body)
+
+
+def test_caption_of_a_toctree_has_a_level_once():
+    caption = '<p class="caption" role="heading"><span>Learn</span></p>'
+    cured = html_cures.level_captions(html_cures.level_captions(caption))
+    assert cured.count('aria-level="2"') == 1
+
+
 def test_cells_say_what_their_column_holds():
     table = '<table><thead><tr><th scope="col">law</th><th>a <em>b</em>, c</th></tr></thead>'
     table += '<tbody><tr class="x"><th scope="row">1</th><td class="y">2</td></tr></tbody></table>'

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from itertools import pairwise
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -17,14 +18,17 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from seminar.conditions import check
-from seminar.evidence import ratio_of_means
+from seminar.evidence import Estimate, ratio_of_means
 from seminar.initialization import seeded
 from seminar.variants.gradient_depth import (
     LOSSES,
     METRICS,
     VARIANT,
+    LayerSquares,
     LayerStatistics,
+    WeightGrowth,
     build,
+    figures,
     first_to_last,
     fitted_slope,
     identity_gap,
@@ -36,7 +40,10 @@ from seminar.variants.gradient_depth import (
     predict_first_to_last,
     predict_gradients,
     predict_output_coherence,
+    predict_squared_norms,
     random_data,
+    record_growth,
+    shared_growth,
     slope_per_layer,
 )
 
@@ -125,7 +132,7 @@ def ordered(channels: int = 64, relu: type[nn.Module] = nn.ReLU) -> nn.Module:
         layers[f"norm{i}"] = nn.BatchNorm2d(sizes[i + 1])
         layers[f"act{i}"] = relu() if i == 2 else nn.ReLU()
         layers[f"drop{i}"] = nn.Dropout2d(0.1)
-    # BatchNorm turns the order of default weights round (see the page), so set the gains.
+    # BatchNorm turns the order of default weights round (see the page), so set the scales.
     with torch.no_grad():
         layers["conv0"].weight.mul_(8)
         layers["conv5"].weight.div_(8)
@@ -209,7 +216,7 @@ def test_own_network_holds_every_clause_over_60_seeds():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_untouched_initialization_with_eight_layers_holds_every_clause(seed):
-    assert check(VARIANT, build(seed, first_gain=None, depth=8), seed=seed).holds
+    assert check(VARIANT, build(seed, first_scale=None, depth=8), seed=seed).holds
 
 
 def finding(model: nn.Module, clause: str, *, shape=SHAPE):
@@ -262,7 +269,7 @@ def test_what_stands_between_convolutions_is_named():
 
 
 class Written(nn.Module):
-    """Six convolutions and a forward that the test writes; the gains make 5.c hold."""
+    """Six convolutions and a forward that the test writes; the scales make 5.c hold."""
 
     def __init__(self, forward, **layers: nn.Module) -> None:
         super().__init__()
@@ -669,8 +676,8 @@ def test_finding_says_which_reading_of_a_layer_was_found(model, reading):
     assert finding(model, "5.a").measured.endswith(reading)
 
 
-def test_reversed_gains_fail_5c_and_the_remedy_mends_them():
-    model = build(first_gain=0.1)
+def test_reversed_scales_fail_5c_and_the_remedy_mends_them():
+    model = build(first_scale=0.1)
     remedy = finding(model, "5.c").remedy
     factor = float(remedy.partition("weights by ")[2].split()[0])
     with torch.no_grad():
@@ -703,7 +710,7 @@ def test_the_remedy_aims_at_the_median_of_the_data_sets():
 
 
 def test_gradients_too_close_to_call_stay_undecided_with_a_reason():
-    model = build(first_gain=1 / 3)
+    model = build(first_scale=1 / 3)
     with torch.no_grad():  # move the median ratio to 1
         measured = finding(model, "5.c").measured
         ratio = float(measured.partition("L2 norm ")[2].split(",")[0])
@@ -821,9 +828,9 @@ def gradients(model: nn.Module, seed: int, dtype=torch.float64):
     return loss
 
 
-@pytest.mark.parametrize("first_gain", [3.0, None], ids=["no biases", "default biases"])
-def test_euler_identity_joins_neighbouring_layers(first_gain):
-    model = build(first_gain=first_gain)
+@pytest.mark.parametrize("first_scale", [3.0, None], ids=["no biases", "default biases"])
+def test_euler_identity_joins_neighbouring_layers(first_scale):
+    model = build(first_scale=first_scale)
     gradients(model, 0)
     layers = model.convolutions
     weights = [(c.weight * c.weight.grad).sum().item() for c in layers]
@@ -834,12 +841,12 @@ def test_euler_identity_joins_neighbouring_layers(first_gain):
         assert weights[i + 1] == pytest.approx(weights[i] + biases[i], abs=1e-11 * float(scale))
 
 
-def test_first_gain_changes_the_gradients_and_not_the_function():
-    he, graded = build(first_gain=1.0), build(first_gain=3.0)
+def test_first_scale_changes_the_gradients_and_not_the_function():
+    he, graded = build(first_scale=1.0), build(first_scale=3.0)
     assert gradients(graded, 0).item() == pytest.approx(gradients(he, 0).item(), rel=1e-5)
-    for own, other, gain in zip(graded.convolutions, he.convolutions, graded.gains, strict=True):
+    for own, other, scale in zip(graded.convolutions, he.convolutions, graded.scales, strict=True):
         # float32 weights are rounded once after scaling: 6e-8 each, six layers.
-        torch.testing.assert_close(own.weight.grad * gain, other.weight.grad, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(own.weight.grad * scale, other.weight.grad, rtol=1e-4, atol=1e-6)
 
 
 def layers_of(widths, stds, strides, bias_std=0.0):
@@ -856,6 +863,24 @@ def test_recursion_and_homogeneity_agree_without_biases(strides):
     assert levels.weights[0] / levels.weights[2] == pytest.approx(expected, rel=1e-12)
 
 
+def test_law_of_the_mean_square_is_exact_however_narrow_the_layers():
+    draw, stds = torch.Generator().manual_seed(0), (0.5, 1.3, 0.8)
+    drawn = torch.randn(3, 200_000, 3, 3, generator=draw, dtype=torch.float64)
+    weights = [(w * std).requires_grad_() for w, std in zip(drawn, stds, strict=True)]
+    h = torch.ones(200_000, 3, 1, dtype=torch.float64)
+    for weight in weights:
+        h = (weight @ h).relu()
+    level = h.detach().square().sum((1, 2))  # E <y, R>^2 over white R
+    squares = [0.0] * 3
+    for unit in h.sum((0, 2)):
+        found = torch.autograd.grad(unit, weights, retain_graph=True)
+        squares = [old + g.square().sum((1, 2)) for old, g in zip(squares, found, strict=True)]
+    for std, square in zip(stds, squares, strict=True):
+        gap = (level - std**2 * square).numpy()
+        assert abs(gap.mean()) < 4 * stats.sem(gap)  # three tests: a false alarm in 5,000
+        assert stats.sem(gap) < 0.02 * level.mean()
+
+
 def test_one_layer_level_is_counted_by_hand():
     # One 3x3 layer on a 2x2 map: each output sees 4 of the 9 taps. E g^2 = E delta^2 E x^2 with
     # E delta^2 = 1/2 / (7 * 4), summed over 7 * 3 channel pairs, 4 positions and 4 taps.
@@ -868,11 +893,11 @@ def test_one_layer_level_is_counted_by_hand():
 @pytest.mark.parametrize(
     "case",
     [
-        {"first_gain": 2.0},
-        {"first_gain": None},
-        {"first_gain": 1.0, "bias": True},
-        {"first_gain": 1.0, "shortcut": True},
-        {"first_gain": None, "shortcut": True},
+        {"first_scale": 2.0},
+        {"first_scale": None},
+        {"first_scale": 1.0, "bias": True},
+        {"first_scale": 1.0, "shortcut": True},
+        {"first_scale": None, "shortcut": True},
     ],
     ids=["no biases", "default biases", "He and biases", "shortcuts", "shortcuts and biases"],
 )
@@ -889,9 +914,9 @@ def test_predicted_levels_agree_with_torch(case):
     assert np.all(abs(measured - predicted**2) < 4 * error + 0.02 * measured)
 
 
-@pytest.mark.parametrize("first_gain", [3.0, None], ids=["gains", "PyTorch's own"])
-def test_statistics_are_those_of_the_drawn_weights(first_gain):
-    model = build(first_gain=first_gain)
+@pytest.mark.parametrize("first_scale", [3.0, None], ids=["scales", "PyTorch's own"])
+def test_statistics_are_those_of_the_drawn_weights(first_scale):
+    model = build(first_scale=first_scale)
     for layer, expected in zip(model.convolutions, model.statistics(), strict=True):
         # The relative error of a standard deviation is at most 1/sqrt(2n), n >= 1728: 1.7 %.
         assert float(layer.weight.std().detach()) == pytest.approx(expected.weight_std, rel=0.06)
@@ -929,7 +954,7 @@ def test_batch_norm_without_a_border_follows_the_simple_law():
 
 
 def test_batch_norm_gradients_agree_with_torch():
-    case = {"first_gain": 1.0, "depth": 6, "batch_norm": True}
+    case = {"first_scale": 1.0, "depth": 6, "batch_norm": True}
     found = measure_networks(lambda seed: build(seed, **case), range(40), batch=16).outputs
     predicted = predict_batch_norm_gradients(build(**case).statistics())
     measured = np.sqrt(found.mean(0) / found.mean(0)[-1])
@@ -976,7 +1001,7 @@ def test_output_coherence_on_one_pixel_agrees_with_quadrature():
 
 
 def test_output_coherence_agrees_with_torch():
-    case = {"first_gain": 1.0, "depth": 3}
+    case = {"first_scale": 1.0, "depth": 3}
     found = [
         measure_coherence(build(s, **case), s, loss="output part", batch=2)[-1] for s in range(40)
     ]
@@ -990,7 +1015,7 @@ def test_output_coherence_agrees_with_torch():
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_measured_layers_agree_with_backward(loss):
-    model = build(3, first_gain=None)
+    model = build(3, first_scale=None)
     found = measure_layers(model, 5, loss=loss, batch=2)
     images, noise = random_data(5, 2)
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -1015,7 +1040,7 @@ def test_losses_of_the_two_parts_differ_from_the_mse_by_a_constant():
 
 
 def test_coherence_agrees_with_the_sum_over_positions():
-    model = build(0, first_gain=1.0, depth=3)
+    model = build(0, first_scale=1.0, depth=3)
     images, noise = random_data(1, 2)
     x = model.layers[:2](images)  # the input of the second layer, which has stride 2
     z = model.layers[2](x)
@@ -1033,14 +1058,14 @@ def test_coherence_agrees_with_the_sum_over_positions():
     ids=["ReLU", "LeakyReLU", "Tanh"],
 )
 def test_identity_breaks_where_the_activation_is_not_homogeneous(activation, broken):
-    model = build(0, first_gain=None)
+    model = build(0, first_scale=None)
     model.layers.relu3 = activation()
     # Rounding of float32 leaves 1e-7; Tanh squeezes numbers of size 0.1 by a percent.
     assert (identity_gap(model, 0) > 1e-6) == broken
 
 
 def test_shortcut_adds_to_the_convolution_before():
-    model, x = build(0, first_gain=1.0, depth=3, shortcut=True), torch.ones(1, 3, 32, 32)
+    model, x = build(0, first_scale=1.0, depth=3, shortcut=True), torch.ones(1, 3, 32, 32)
     first, second, third = model.convolutions
     before = second(first(x).relu())
     torch.testing.assert_close(model(x), (before + third(before.relu())).relu())
@@ -1085,6 +1110,14 @@ def test_numbers_per_seed_have_the_mean_and_the_error_of_the_statistic(per_seed,
     assert stats.sem(samples) * math.sqrt(199 / 200) == pytest.approx(error, rel=0.02)
 
 
+def test_names_of_the_first_edition_are_accepted():
+    old, new = build(3, first_gain=0.5, gain=2.0), build(3, first_scale=0.5, scale=2.0)
+    assert old.scales == new.scales
+    assert torch.equal(old.layers.conv2.weight, new.layers.conv2.weight)
+    with pytest.raises(TypeError, match="unknown argument 'frist_scale'"):
+        build(frist_scale=1.0)
+
+
 def test_same_seed_gives_the_same_weights_and_leaves_the_random_state_alone():
     state = torch.get_rng_state()
     one, two, other = (build(seed).layers.conv3.weight for seed in (4, 4, 5))
@@ -1097,12 +1130,12 @@ def test_same_seed_gives_the_same_weights_and_leaves_the_random_state_alone():
     ("arguments", "message"),
     [
         ({"depth": 1}, r"depth \(=1\) must be a whole number, at least 2"),
-        ({"first_gain": 0.0}, r"first_gain \(=0.0\) must be a positive"),
-        ({"gain": -1.0}, r"gain \(=-1.0\) must be a positive"),
-        ({"gain": 2.0, "first_gain": None}, r"gain \(=2.0\) must be 1 with PyTorch's own"),
+        ({"first_scale": 0.0}, r"first_scale \(=0.0\) must be a positive"),
+        ({"scale": -1.0}, r"scale \(=-1.0\) must be a positive"),
+        ({"scale": 2.0, "first_scale": None}, r"scale \(=2.0\) needs first_scale=1"),
         ({"shortcut": True, "batch_norm": True}, r"shortcut \(=True\) needs batch_norm=False"),
     ],
-    ids=["shallow", "zero", "negative", "gain of the default", "two cures"],
+    ids=["shallow", "zero", "negative", "scale of the default", "two cures"],
 )
 def test_build_refuses_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
@@ -1112,15 +1145,192 @@ def test_build_refuses_bad_arguments(arguments, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: type(build())(6, gains=[1.0]), r"gains .* must be 6 positive numbers"),
         (lambda: predict_first_to_last(0.0, 1.0), r"first_std \(=0.0\) must be positive"),
         (lambda: predict_gradients([]), "layers must hold one LayerStatistics"),
         (lambda: predict_batch_norm_gradients([]), "layers must hold one LayerStatistics"),
         (lambda: measure_layers(build(), 0, loss="L1"), r"loss \(='L1'\) must be one of"),
         (lambda: slope_per_layer([1.0, 2.0]), r"shape \(seeds, layers\)"),
     ],
-    ids=["gains", "zero weights", "no layers", "no layers to norm", "loss", "one seed"],
+    ids=["zero weights", "no layers", "no layers to norm", "loss", "one seed"],
 )
 def test_laws_refuse_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# Training.
+
+
+def small_classifier(*, norm=False, biases=False, activation=nn.ReLU):
+    layers = []
+    for inputs in (1, 6, 6):
+        layers.append(nn.Conv2d(inputs, 6, 3, stride=2, padding=1, bias=biases))
+        layers += [nn.BatchNorm2d(6)] * norm + [activation()]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(6, 3, bias=False))
+
+
+def trained(network, steps=12, optimizer=torch.optim.SGD, **settings):
+    """Train on random images and labels, in float64."""
+    generator = torch.Generator().manual_seed(0)
+    batches = [
+        (
+            torch.randn(8, 1, 8, 8, generator=generator, dtype=torch.float64),
+            torch.randint(3, (8,), generator=generator),
+        )
+        for _ in range(steps)
+    ]
+    network.double()
+    return record_growth(network, optimizer(network.parameters(), **settings), batches)
+
+
+def test_growth_records_weights_and_gradients_of_every_step():
+    torch.manual_seed(0)
+    network = small_classifier()
+    first = network[0].weight.detach().double().clone()
+    run = trained(network, steps=1, lr=0.1)
+    assert run.squares.shape == (2, 4)
+    assert run.gradients.shape == (1, 4)
+    assert run.losses.shape == (1,)
+    moved = (network[0].weight.detach() - first).square().sum()  # lr times gradient
+    assert run.gradients[0, 0] == pytest.approx(float(moved) / 0.1**2, rel=1e-9)
+    assert run.squares[1, 0] == pytest.approx(
+        float(network[0].weight.detach().square().sum()), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("lr", [0.01, 0.5], ids=["small step", "large step"])
+def test_plain_chain_shares_its_growth(lr):
+    torch.manual_seed(0)
+    shared = shared_growth(trained(small_classifier(), lr=lr), lr)
+    assert np.ptp(shared) < 1e-11
+    assert abs(shared).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("network", "settings"),
+    [
+        ({"biases": True}, {}),
+        ({"activation": nn.Tanh}, {}),
+        ({}, {"momentum": 0.9}),
+        ({}, {"optimizer": torch.optim.Adam}),
+    ],
+    ids=["biases", "Tanh", "momentum", "Adam"],
+)
+def test_growth_is_not_shared_where_the_law_does_not_apply(network, settings):
+    torch.manual_seed(0)
+    shared = shared_growth(trained(small_classifier(**network), lr=0.1, **settings), 0.1)
+    assert np.ptp(shared) > 1e-3
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_weights_in_front_of_batch_norm_follow_the_law_of_their_gradients(decay):
+    torch.manual_seed(0)
+    network = small_classifier(norm=True)
+    for layer in network:
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eps = 1e-12
+    run = trained(network, lr=0.2, weight_decay=decay)
+    predicted = predict_squared_norms(run, 0.2, decay)
+    assert predicted.shape == run.squares.shape
+    assert run.squares[:, :3] == pytest.approx(predicted[:, :3], rel=1e-8)
+    assert run.squares[-1, 3] != pytest.approx(predicted[-1, 3], rel=1e-3)  # no BatchNorm behind
+
+
+# The figures.
+
+
+def estimates(values):
+    return [Estimate(value, 0.9 * value, 1.2 * value, 40) for value in values]
+
+
+def squares_of(depth=8, cases=5):
+    draw = np.random.default_rng(0)
+    return LayerSquares(*(draw.uniform(0.5, 2, (cases, depth)) for _ in range(3)))
+
+
+def growth(layers=5):
+    """A run whose layers grow by 1, 2, 3, ..."""
+    return WeightGrowth(
+        np.outer([0.0, 0.5, 1.0], np.arange(1, layers + 1)), np.ones((2, layers)), np.ones(2)
+    )
+
+
+FIGURES = {
+    "line": (lambda: figures.draw_line([1e-9, 5e-9, 6e-9, 7e-9, 1e-6, 1e-3]), "layers 4 to 2"),
+    "factors": (
+        lambda: figures.draw_factors(
+            {"no biases": squares_of(), "PyTorch's default": squares_of()}
+        ),
+        "PyTorch's default: signal",
+    ),
+    "layers": (
+        lambda: figures.draw_layers(
+            {"no biases": np.ones(23), "PyTorch's default": np.geomspace(1e-8, 1, 23)},
+            {
+                "no biases": estimates([1.04] * 23),
+                "PyTorch's default": estimates(np.geomspace(1e-8, 1, 23)),
+            },
+        ),
+        "within 4 per cent",
+    ),
+    "depths": (
+        lambda: figures.draw_depths(
+            {"PyTorch's default": {6: 0.5, 48: 4e-18}, "no biases": {6: 1.0, 48: 1.0}},
+            {
+                "PyTorch's default": dict(zip((6, 48), estimates([0.5, 4e-18]), strict=True)),
+                "no biases": dict(zip((6, 48), estimates([1.0, 1.0]), strict=True)),
+            },
+        ),
+        "10⁻¹⁸",
+    ),
+    "BatchNorm": (
+        lambda: figures.draw_batch_norm(
+            {"circular": -0.083, "zeros": -0.075},
+            {
+                name: {2: Estimate(level, level - 0.001, level + 0.001, 9)}
+                for name, level in (("circular", -0.0821), ("zeros", -0.0742))
+            },
+        ),
+        "law -0.0830, measured -0.0821",
+    ),
+    "metrics": (
+        lambda: figures.draw_metrics(
+            {"noise loss": {"scales 1": np.array([0.2, 1.25])}}, ["L2", "RMS"]
+        ),
+        "scales 1: 0.2 to 1.25",
+    ),
+    "by layer": (
+        lambda: figures.draw_by_layer(
+            {"output part": estimates([2.0, 3.0, 80.0])}, "coherence", "Up", law=89.0
+        ),
+        "80 in layer 3; the law says 89",
+    ),
+    "growth": (lambda: figures.draw_growth({"SGD": growth()}), "SGD, from 1.00 to 5.00"),
+    "steps": (
+        lambda: figures.draw_steps([0.04, 0.02], estimates([0.8, 0.42])),
+        "0.8 at 0.04, 0.42 at 0.02",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_draws_and_its_alternative_text_holds_the_numbers(name):
+    draw, expected = FIGURES[name]
+    fig = draw()
+    fig.canvas.draw()
+    assert expected in fig.get_label()
+    plt.close(fig)
+
+
+@pytest.mark.parametrize(
+    ("norms", "expected"),
+    [
+        ([1, 5, 6, 7, 9, 17, 34], (1, 4)),
+        ([8, 4, 2, 1], (0, 1)),
+        ([1, 10, 100], (0, 0)),
+        ([3, 3, 3], (0, 2)),
+    ],
+    ids=["inside", "first of equals", "none", "all"],
+)
+def test_flat_stretch_is_the_longest_within_a_factor(norms, expected):
+    assert figures.flat_stretch(norms) == expected

@@ -439,6 +439,11 @@ def test_correlated_max_of_equal_numbers_is_zero():
     assert float(predict_correlated_max(np.ones((4, 4)))) == 0.0
 
 
+def test_correlated_max_of_equal_numbers_behind_relu_is_that_of_one():
+    predicted = float(predict_correlated_max(np.ones((4, 4)), relu=True))
+    assert predicted == pytest.approx(1 / math.sqrt(2 * math.pi), rel=1e-5)
+
+
 def test_correlated_max_takes_a_stack():
     stack = np.stack([np.eye(4), 4 * np.eye(4)])
     np.testing.assert_allclose(predict_correlated_max(stack), [1.0293754, 2.0587508], atol=1e-6)
@@ -535,7 +540,7 @@ BAD = {
     "unknown kind": (lambda: predict_shift_change(2, kind="min"), r"kind \(='min'\)"),
     "shift too far": (lambda: predict_shift_change(2, shift=3), "between 0 and kernel_size"),
     "no window": (lambda: predict_gradient_share(0), r"kernel_size \(=0\)"),
-    "no matrix": (lambda: predict_correlated_max([1.0, 2.0]), r"shape \(\.\.\., n, n\)"),
+    "no matrix": (lambda: predict_correlated_max([1.0, 2.0]), r"shape \(\.\.\., m, m\)"),
     "large window": (lambda: predict_correlated_max(np.eye(6)), "2 to 5 positions"),
     "five and relu": (lambda: predict_correlated_max(np.eye(5), relu=True), "2 to 4 positions"),
     "asymmetric": (lambda: predict_correlated_max([[1, 0.5], [0, 1]]), "symmetric"),

@@ -6,6 +6,8 @@
   before its cells, ``td::before { content: attr(data-label); }``: each cell of a table in (or with)
   one of the classes of ``html_cures_labelled`` carries its column's head, up to a comma.
 * Entries of the bibliography are items of a list.
+* A table with a title has its id once, and not on furo's box around it, too.
+* The caption of a toctree, a heading for Sphinx, has a level, in the page and in furo's sidebar.
 """
 
 from __future__ import annotations
@@ -59,12 +61,26 @@ def mend_citations(body: str) -> str:
     return body.replace('role="doc-biblioentry"', 'role="listitem"')
 
 
+def keep_ids_apart(body: str) -> str:
+    """Return the HTML without the ids that furo copies from a table to the box around it."""
+    return re.sub(r'(<div [^>]*class="table-wrapper[^>]*?) id="[^"]*"', r"\1", body)
+
+
+def level_captions(html: str) -> str:
+    """Return the HTML with a level for each caption of a toctree."""
+    caption = 'class="caption" role="heading"'
+    return html.replace(f"{caption}>", f'{caption} aria-level="2">')
+
+
 def _on_page(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
 ) -> None:
     if "body" in context:
         body = label_cells(context["body"], app.config.html_cures_labelled)
-        context["body"] = mend_citations(make_focusable(body))
+        context["body"] = mend_citations(keep_ids_apart(make_focusable(body)))
+    for part in ("body", "furo_navigation_tree"):
+        if part in context:
+            context[part] = level_captions(context[part])
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -53,6 +53,7 @@ def to_markdown(body: str) -> str:
     for node in soup.select(DROPPED):
         node.decompose()
     for link in soup.find_all("a", href=True):
+        link.attrs.pop("title", None)  # a definition from the glossary
         place, _, anchor = link["href"].partition("#")
         if "://" not in place and place.endswith(".html"):
             link["href"] = place.removesuffix(".html") + ".md" + (f"#{anchor}" if anchor else "")

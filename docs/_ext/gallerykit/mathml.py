@@ -4,7 +4,8 @@ r"""Write formulas as MathML at build time: no JavaScript, readable aloud.
 it does not understand is a warning at the formula's place, which ``-W`` makes fatal. The LaTeX
 stays as ``alttext``, for programs that cannot read MathML. A display that holds ``&`` or ``\\`` is
 wrapped in ``aligned``, as Sphinx does for its other renderers, and ``align`` becomes ``aligned``,
-because Sphinx and not the converter numbers the formulas.
+because Sphinx and not the converter numbers the formulas. Under a root stands a strut as high as a
+digit: the root sign of a font hangs from its bar, so over a low letter it would sink.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sphinx.util.math import get_node_equation_number
 logger = logging.getLogger(__name__)
 _CONVERTER = LatexToMathML(fancy_error=False)
 _NUMBERED = re.compile(r"\\(begin|end)\{(align|gather)\*?\}")
+_STRUT = '<mspace width="0" height="0.67em"/>'
 _WRAPPER = re.compile(r"\\(begin|end)\{(equation|displaymath)\*?\}")
 
 
@@ -42,6 +44,7 @@ def convert(latex: str, node: nodes.Node, *, display: bool) -> str:
     except LatexError as error:
         logger.warning("math-core cannot read %r: %s", latex, error, location=node)
         return f"<code>{escape(latex)}</code>"
+    math = math.replace("<msqrt>", f"<msqrt>{_STRUT}")
     source = " ".join(latex.split())
     return math.replace("<math", f'<math alttext="{escape(source)}"', 1)
 

@@ -2,19 +2,23 @@
 
 Where ``downloads`` builds a wheel, their first cell installs it: the file beside the notebook, as
 in the page's zip, else the one on the site by its full address, never a bare name that anybody
-could register. Their last cell prints the versions behind the numbers, Python's and those
-of ``gallery_notebooks_versions = ["torch"]``. sphinx-gallery turns
-a script's text into Markdown, formulas included, but leaves ``:doc:`` and ``:ref:`` as they are;
-here they become links to the site where its address is configured (``html_baseurl``), and their
-plain titles elsewhere. A question to guess becomes Markdown too (see ``guess``). A notebook that
-does not change keeps its time: pages depend on it.
+could register. Their last cell prints the versions behind the numbers, Python's and those of
+``gallery_notebooks_versions = ["torch"]``.
+
+sphinx-gallery turns a script's text into Markdown, formulas included, but leaves directives and
+roles as they are. Here ``:doc:`` and ``:ref:`` become links to the site where its address is
+configured (``html_baseurl``), and their plain titles elsewhere; names such as those of ``:func:``
+become code, a ``literalinclude`` the source that it names, and a question to guess Markdown too
+(see ``guess``). A notebook that does not change keeps its time: pages depend on it.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import posixpath
 import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,11 +42,18 @@ VERSIONS = """\
 import platform
 {imports}
 print(f"Python {{platform.python_version()}}{texts}")"""
+LISTING = re.compile(r"^\.\. literalinclude:: (\S+)\n((?:[ ]+:.*\n?)+)", re.MULTILINE)
+NAME = re.compile(r":(?:py:)?(?:func|class|meth|mod|attr|data):`(?:[^`<]*<)?~?([\w.]+)>?`")
 ROLE = re.compile(r":(?:doc|ref):`([^`<]+?)\s*<([^`>]+)>`")
 
 
 def readable(
-    notebook: str, docname: str, site: str, wheel: str | None, modules: Sequence[str] = ()
+    notebook: str,
+    docname: str,
+    site: str,
+    wheel: str | None,
+    modules: Sequence[str] = (),
+    root: Path = Path(),
 ) -> str:
     """Return a notebook with links as Markdown, and with its first and last cell.
 
@@ -52,6 +63,7 @@ def readable(
         site: The address of the site, or nothing.
         wheel: The place of the wheel in the site, if there is one.
         modules: The modules whose versions the last cell prints.
+        root: Sphinx's source folder, from which listings are read.
     """
     content = json.loads(notebook)
 
@@ -65,7 +77,8 @@ def readable(
     cells = [cell for cell in content["cells"] if OURS not in cell["metadata"].get("tags", [])]
     for cell in cells:
         if cell["cell_type"] == "markdown":
-            cell["source"] = [ROLE.sub(link, "".join(cell["source"]))]
+            text = LISTING.sub(lambda hit: listing(root, docname, hit), "".join(cell["source"]))
+            cell["source"] = [NAME.sub(r"`\1`", ROLE.sub(link, text))]
     cells = with_questions(cells, OURS)
     if wheel:
         form = FROM_SITE if site else FROM_FILE
@@ -73,6 +86,27 @@ def readable(
         cells.insert(0, code_cell(install))
     content["cells"] = [*cells, code_cell(versions(modules))]
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def listing(root: Path, docname: str, directive: re.Match[str]) -> str:
+    """Return the object that a ``literalinclude`` names as a block of Markdown.
+
+    Args:
+        root: Sphinx's source folder.
+        docname: The page with the directive.
+        directive: Its path and its options; without ``:pyobject:`` the whole file is meant.
+    """
+    place, options = directive.groups()
+    path = root / place[1:] if place.startswith("/") else (root / docname).parent / place
+    code = path.read_text(encoding="utf-8")
+    named = re.search(r":pyobject: *(\S+)", options)
+    body = ast.parse(code).body
+    for name in named[1].split(".") if named else ():
+        (node,) = (one for one in body if getattr(one, "name", None) == name)
+        first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+        lines, body = code.splitlines()[first - 1 : node.end_lineno], node.body
+    text = "\n".join(lines) if named else code.rstrip()
+    return f"```python\n{textwrap.dedent(text)}\n```\n"
 
 
 def versions(modules: Sequence[str]) -> str:
@@ -99,7 +133,8 @@ def _rewrite(app: Sphinx) -> None:
         for path in sorted(Path(app.srcdir, folder).rglob("*.ipynb")):
             docname = path.relative_to(app.srcdir).with_suffix("").as_posix()
             old = path.read_text(encoding="utf-8")
-            new = readable(old, docname, app.config.html_baseurl, wheel, modules)
+            site, root = app.config.html_baseurl, Path(app.srcdir)
+            new = readable(old, docname, site, wheel, modules, root)
             if new != old:
                 path.write_text(new, encoding="utf-8")
 

@@ -11,18 +11,22 @@ from docutils import nodes
 Cell: TypeAlias = str | nodes.Node | Sequence[nodes.Node]
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], kind: str) -> nodes.table:
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[Cell]], kind: str, title: str = ""
+) -> nodes.table:
     """Return a table.
 
     Args:
         head: The texts of the head.
         rows: The cells of each row.
         kind: The table's class.
+        title: What stands above it; empty for nothing.
     """
     group = nodes.tgroup("", cols=len(head))
     group += [nodes.colspec("", colwidth=1) for _ in head]
     group += [nodes.thead("", _row(head)), nodes.tbody("", *map(_row, rows))]
-    return nodes.table("", group, classes=[kind])
+    above = [nodes.title("", title)] if title else []
+    return nodes.table("", *above, group, classes=[kind])
 
 
 def _row(cells: Sequence[Cell]) -> nodes.row:

@@ -14,9 +14,11 @@ EXTENSIONS = (
     "bench_table",
     "build_facts",
     "build_report",
+    "calibration",
     "exercise_views",
     "gallery_records",
     "gallery_views",
+    "page_tree",
     "result_views",
     "scoreboard",
 )

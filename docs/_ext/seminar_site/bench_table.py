@@ -85,15 +85,15 @@ class BenchTable(SphinxDirective):
         facts = ", ".join(f"{FACTS[key]} {value}" for key, value in bench["facts"].items())
         content: list[nodes.Node] = [nodes.paragraph("", f"Measured with: {facts}.")]
         heads = ("what", "CPU, s", "wall, s", "imports of torch")
-        content.append(table(heads, times(bench), "bench-table"))
+        content.append(table(heads, times(bench), "bench-table", "Times"))
         heads = ("from these", "value", "goal")
-        content.append(table(heads, derived(bench), "bench-table"))
+        content.append(table(heads, derived(bench), "bench-table", "What follows"))
         if bench["weights"]:
             rows = [
                 [NAMES[row["page"]], NAMES[row["site"]], *(str(row[key]) for key in [*WEIGHTS][2:])]
                 for row in bench["weights"]
             ]
-            content.append(table(tuple(WEIGHTS.values()), rows, "bench-table"))
+            content.append(table(tuple(WEIGHTS.values()), rows, "bench-table", "Weight of a page"))
         return content
 
 

@@ -6,19 +6,14 @@
     ```
 
 The directive makes a table of all gallery pages: their comparisons by verdict (from
-``gallery_records``), and their seconds, memory and threads (``gallerykit.costs``). What differs
-from build to build is in one file, ``_static/build-times.js``, which also fills it into the table:
-all other files of two builds of one commit are the same. Being a script, it works from the file
-system too.
+``gallery_records``), and their seconds, memory and threads (``gallerykit.costs``). These differ
+from build to build; all other pages of two builds of one commit are the same, and the search index
+leaves the numbers out.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import time
 from collections import Counter
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +21,10 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 from gallerykit.costs import SUFFIX, read_costs
+from gallerykit.files import gallery_dirs
 from gallerykit.tables import Cell, table
 from seminar_site.result_views import View
 
-TIMES = "_static/build-times.js"
 MEASURED = {"CPU, s": "cpu_s", "wall, s": "wall_s", "peak, MiB": "peak_mib", "threads": "threads"}
 COUNTED = {
     "holds": "holds",
@@ -37,34 +32,22 @@ COUNTED = {
     "disagrees": "disagrees",
     "identities": "identity",
 }
-FILL = """\
-for (const node of document.querySelectorAll("[data-cost]")) {
-  const [row, column] = node.dataset.cost.split(" ");
-  const value = buildTimes[row]?.[column];
-  if (value != null) node.textContent = value;
-}
-"""
 
 
 class BuildReport(View):
     """The cost and the verdicts of every page."""
 
     def run(self) -> list[nodes.Node]:
-        """Build the table, a line on the whole build, and the script that fills in the times."""
-        counts, rows = {}, []
+        """Build the table."""
+        source = Path(self.env.srcdir)
+        costs, counts, rows = read_costs(source, gallery_dirs(self.config)), {}, []
         for docname, record in self.records().items():
+            self.env.note_dependency(str(source / f"{docname}{SUFFIX}"))
             counts[docname] = count_verdicts(record["results"])
             link = self.link(docname, nodes.Text(record["title"]))
-            rows.append(_row(link, docname, counts[docname]))
-        rows.append(_row("All pages", "total", sum(counts.values(), Counter())))
-        up = "../" * self.env.docname.count("/")
-        ending = f"<p>The last build ran {_measured('build', 'pages')} of {len(counts)} pages "
-        ending += f"and took {_measured('build', 'cpu_s')} s of CPU time, "
-        ending += f"{_measured('build', 'wall_s')} s in all.</p>\n"
-        ending += f"<noscript><p>Without JavaScript, see {TIMES}.</p></noscript>\n"
-        ending += f'<script src="{up}{TIMES}"></script>'
-        report = table(["page", *MEASURED, *COUNTED], rows, "build-report")
-        return [report, nodes.raw("", ending, format="html")]
+            rows.append(_row(link, costs.get(docname, {}), counts[docname]))
+        rows.append(_row("All pages", add_up(costs), sum(counts.values(), Counter())))
+        return [table(["page", *MEASURED, *COUNTED], rows, "build-report")]
 
 
 def count_verdicts(results: list[dict[str, Any]]) -> Counter[str]:
@@ -72,42 +55,10 @@ def count_verdicts(results: list[dict[str, Any]]) -> Counter[str]:
     return Counter("identity" if row["kind"] == "identity" else row["outcome"] for row in results)
 
 
-def _row(first: Cell, name: str, count: Counter[str]) -> list[Cell]:
-    measured = [nodes.raw("", _measured(name, key), format="html") for key in MEASURED.values()]
+def _row(first: Cell, cost: dict[str, Any], count: Counter[str]) -> list[Cell]:
+    texts = ("–" if cost.get(key) is None else str(cost[key]) for key in MEASURED.values())
+    measured = [nodes.raw("", text, format="html") for text in texts]
     return [first, *measured, *(str(count[verdict]) for verdict in COUNTED.values())]
-
-
-def _measured(row: str, column: str) -> str:
-    return f'<span data-cost="{escape(row)} {column}">–</span>'
-
-
-class Clock:
-    """What the whole build takes, from the reading of ``conf.py`` on, its workers included."""
-
-    def __init__(self) -> None:
-        self.epoch, self.wall, self.cpu = time.time(), time.perf_counter(), cpu_seconds()
-
-    def write(self, app: Sphinx, failure: Exception | None) -> None:
-        """Write the file of times."""
-        if failure is not None or app.builder.format != "html":
-            return
-        source, folders = Path(app.srcdir), app.config.sphinx_gallery_conf["gallery_dirs"]
-        costs = read_costs(source, folders)
-        files = (source / f"{name}{SUFFIX}" for name in costs)
-        build = {
-            "pages": sum(path.stat().st_mtime >= self.epoch for path in files),
-            "cpu_s": round(cpu_seconds() - self.cpu, 1),
-            "wall_s": round(time.perf_counter() - self.wall, 1),
-        }
-        rows = json.dumps({**costs, "total": add_up(costs), "build": build}, indent=1)
-        target = Path(app.outdir, TIMES)
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(f"const buildTimes = {rows};\n{FILL}", encoding="utf-8")
-
-
-def cpu_seconds() -> float:
-    """Return the CPU time of this process and of the processes that it has waited for."""
-    return sum(os.times()[:4])
 
 
 def add_up(costs: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -118,8 +69,7 @@ def add_up(costs: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the directive and the file of times, written when Sphinx has copied its own."""
+    """Register the directive."""
     app.setup_extension("seminar_site.result_views")
     app.add_directive("build-report", BuildReport)
-    app.connect("build-finished", Clock().write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

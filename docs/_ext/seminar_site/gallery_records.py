@@ -59,6 +59,12 @@ def write_record(script: Path, ledger: Ledger) -> None:
     broken = [row["law"] for row in results if row["kind"] == "identity" and not row["holds"]]
     if broken:
         raise ExtensionError(f"{script.name}: an identity is broken: {broken}")
+    loose = [item.law for item in shown if getattr(item, "is_loose", False)]
+    if loose:
+        raise ExtensionError(
+            f"{script.name}: the tolerance decides alone about {loose}, larger than twice the "
+            "half-width; derive it (derivation=...), or make it smaller"
+        )
     hidden = [row.law for row in ledger.unshown]
     if hidden:
         raise ExtensionError(

@@ -9,9 +9,9 @@ from seminar.plotting import describe, use_style
 
 use_style()
 SIZE = 15
-fig, axes = plt.subplots(1, 4, figsize=(6.4, 2.3), sharey=True)
+fig, axes = plt.subplots(2, 2, figsize=(4.8, 5.2), sharex=True, sharey=True)
 seen = []
-for ax, depth in zip(axes, (1, 2, 3, 5), strict=True):
+for ax, depth in zip(axes.flat, (1, 2, 3, 5), strict=True):
     layers = [nn.Conv2d(1, 1, 3, padding=1, bias=False) for _ in range(depth)]
     for layer in layers:
         nn.init.ones_(layer.weight)
@@ -24,12 +24,19 @@ for ax, depth in zip(axes, (1, 2, 3, 5), strict=True):
         raise ValueError(f"{depth} layers reach {reached} pixels, predicted {predicted}")
     seen.append((depth, reached, int(paths.max())))
     ax.imshow(paths / paths.max(), vmin=0)
-    ax.set(title=f"{depth} layer{'s' * (depth > 1)}: {reached} px", xticks=(0, 7, 14))
-axes[0].set(yticks=(0, 7, 14))
+    ax.set(
+        title=f"{depth} layer{'s' * (depth > 1)}: {reached} px",
+        xticks=(0, 7, 14),
+        yticks=(0, 7, 14),
+    )
 fig.supxlabel("column, px")
 fig.supylabel("row, px")
-described = ", ".join(f"{d} layers reach {r} pixels with up to {m} paths" for d, r, m in seen)
+described = ", ".join(
+    f"{d} reach {r} pixels along a side, with up to {m} paths" for d, r, m in seen
+)
 describe(
-    fig, f"Paths from each pixel to the middle of a map, each scaled to its maximum: {described}"
+    fig,
+    "Paths from each pixel to the middle of a map, each scaled to its maximum; by the number of "
+    f"layers: {described}.",
 )
 plt.show()

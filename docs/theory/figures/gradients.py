@@ -1,4 +1,4 @@
-"""Compare weight gradients with the identity and the law in ten layers with random gains."""
+"""Compare weight gradients with the identity and the law in ten layers with random sizes."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,15 +8,15 @@ from seminar.plotting import COLORS, describe, use_style
 
 use_style()
 DEPTH, WIDTH, SEEDS = 10, 32, 60
-gains = np.exp(np.random.default_rng(0).normal(0, 0.8, DEPTH))
+scales = np.exp(np.random.default_rng(0).normal(0, 0.8, DEPTH))
 products, squares = np.zeros((SEEDS, DEPTH)), np.zeros((SEEDS, DEPTH))
 for seed in range(SEEDS):
     generator = torch.Generator().manual_seed(seed)
     weights = [
         (
-            torch.randn(WIDTH, WIDTH, generator=generator) * gain * (2 / WIDTH) ** 0.5
+            torch.randn(WIDTH, WIDTH, generator=generator) * scale * (2 / WIDTH) ** 0.5
         ).requires_grad_()
-        for gain in gains
+        for scale in scales
     ]
     h = torch.randn(8, WIDTH, generator=generator)
     for weight in weights:
@@ -29,10 +29,10 @@ for seed in range(SEEDS):
         squares[seed, layer] = float(gradient.square().sum())
 layers = np.arange(1, DEPTH + 1)
 level = np.sqrt((products[:, 0] ** 2).mean())
-law = level / (gains * (2 / WIDTH) ** 0.5)
+law = level / (scales * (2 / WIDTH) ** 0.5)
 measured = np.sqrt(squares.mean(0))
 gap = np.abs(products / products[:, :1] - 1).max()
-fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 4.8), sharex=True)
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(4.8, 4.8), sharex=True)
 top.plot(layers, np.sqrt((products**2).mean(0)) / level, "o", color=COLORS["blue"])
 top.set(ylabel="⟨W, ∂W⟩, relative", ylim=(0, 1.4), title=f"Products agree to {gap:.0e}")
 bottom.semilogy(layers, law, "-", color=COLORS["law"], label="law: 1/σ")

@@ -6,31 +6,18 @@ import torch
 from seminar.plotting import describe, use_style
 
 use_style()
-SIZE = 8
-terms = torch.nn.functional.conv2d(torch.ones(1, 1, SIZE, SIZE), torch.ones(1, 1, 3, 3), padding=1)[
-    0, 0
-]
+SIZE = 6
+ones = torch.ones(1, 1, SIZE, SIZE)
+terms = torch.nn.functional.conv2d(ones, torch.ones(1, 1, 3, 3), padding=1)[0, 0]
 root = (terms / 9).sqrt()
-fig, axes = plt.subplots(1, 2, figsize=(6.4, 3.3), sharey=True)
-panels = (("terms of 9 in the window", terms, "{:.0f}"), ("root of their share", root, "{:.2f}"))
-for ax, (title, values, form) in zip(axes, panels, strict=True):
-    ax.imshow(values, vmin=0, vmax=values.max())
-    for row in range(SIZE):
-        for column in range(SIZE):
-            dark = values[row, column] < 0.75 * values.max()
-            ax.text(
-                column,
-                row,
-                form.format(values[row, column]),
-                ha="center",
-                va="center",
-                fontsize=9,
-                color="white" if dark else "black",
-                gid="keep",
-            )
-    ax.set(title=title, xticks=(0, SIZE - 1), yticks=(0, SIZE - 1))
-fig.supxlabel("column")
-fig.supylabel("row")
+fig, ax = plt.subplots(figsize=(4.8, 4.6))
+ax.imshow(terms, vmin=0, vmax=14, cmap="Blues")
+for row in range(SIZE):
+    for column in range(SIZE):
+        text = f"{terms[row, column]:.0f}\n{root[row, column]:.2f}"
+        ax.text(column, row, text, ha="center", va="center", color="black", gid="keep")
+ax.set(xticks=range(SIZE), yticks=range(SIZE), xlabel="column", ylabel="row")
+ax.set_title("Terms of 9, and the root of their share")
 edge, corner = int(terms[0, 1]), int(terms[0, 0])
 describe(
     fig,

@@ -27,32 +27,20 @@ from seminar.variants.flatten_or_gap.laws import (
     predict_start_variances,
     spatial_correlation,
 )
-from seminar.variants.flatten_or_gap.measures import (
-    HeadMeasures,
-    measure_head,
-    measure_start,
-    shifted_accuracy,
-    train_and_follow,
-)
 from seminar.variants.flatten_or_gap.network import FlattenOrGapNet, build
 
 __all__ = [
     "VARIANT",
     "FeatureVariances",
     "FlattenOrGapNet",
-    "HeadMeasures",
     "build",
     "effective_positions",
     "feature_variances",
-    "measure_head",
-    "measure_start",
     "predict_gap_variance",
     "predict_gradient_ratio",
     "predict_logit_variance",
     "predict_start_variances",
-    "shifted_accuracy",
     "spatial_correlation",
-    "train_and_follow",
 ]
 
 VARIANT = Variant.of(__name__, CONDITIONS, build)

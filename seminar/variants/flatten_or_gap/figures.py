@@ -186,9 +186,9 @@ def draw_start(
     ax.minorticks_off()
     ax.spines["left"].set_visible(False)
     seeds = next(iter(measured.values())).seeds
-    ax.set_xlabel(f"effective number of the 64 positions\n(bar: law; point: {seeds} networks)")
+    ax.set_xlabel(f"effective positions\n(bar: law; point: {seeds} networks)")
     low, high = min(laws.values()), max(laws.values())
-    ax.set_title(f"Averaging divides by {low:.2g} to {high:.2g}:\nthe images decide")
+    fig.suptitle(f"Averaging divides by {low:.2g} to {high:.2g}: the images decide")
     describe(
         fig,
         "Effective number of positions before training, law and measurement: "
@@ -252,14 +252,14 @@ def draw_border(canvases: Sequence[int], changes: npt.NDArray[Any], limit: int) 
     Returns:
         The figure, described.
     """
-    fig, ax = plt.subplots(figsize=(_WIDTH, 3.6))
+    fig, ax = plt.subplots(figsize=(_WIDTH, 4.0))
     floor = 1e-17
     ax.plot(canvases, np.maximum(changes, floor).T, "o-", color=COLORS["gap"], linewidth=1)
     ax.axvline(limit, color="black", linestyle=":", linewidth=1.5)
     ax.text(limit - 0.4, 1e-9, "law: nothing\nfrom here on", ha="right", va="center")
-    ax.set(xlabel="side of the canvas, px", ylabel="change / spread of the logits")
+    ax.set(xlabel="side of the canvas, px", ylabel="change / spread of logits")
     ax.set(yscale="log", ylim=(floor, 10), xticks=canvases)
-    ax.set_title("2 px moved: the border's share ends at once")
+    ax.set_title("Moved by 2 px: the border's share\nends where the law says")
     means = ", ".join(
         f"{canvas} px {mean:.1g}" for canvas, mean in zip(canvases, changes.mean(0), strict=True)
     )
@@ -305,7 +305,7 @@ def draw_positions(counted: Mapping[tuple[str, str], Estimate]) -> Figure:
     Returns:
         The figure, described.
     """
-    fig, ax = plt.subplots(figsize=(_WIDTH, 2.9))
+    fig, ax = plt.subplots(figsize=(_WIDTH, 3.2))
     for row, head in enumerate(HEADS):
         before, after = counted[head, "before"], counted[head, "after"]
         ax.plot([before.mean, after.mean], [row - 0.2, row], color=COLORS[head], linewidth=1)
@@ -319,7 +319,7 @@ def draw_positions(counted: Mapping[tuple[str, str], Estimate]) -> Figure:
     ax.set_yticks(range(2), list(HEADS.values()))
     ends = [counted[head, "after"].mean for head in HEADS]
     ax.set_xlabel("effective number of positions\n(open: before, filled: after training)")
-    ax.set_title(f"GAP's 64 positions become {ends[1]:.1f}, Flatten's {ends[0]:.0f}")
+    ax.set_title(f"64 positions become {ends[1]:.1f} with GAP,\n{ends[0]:.0f} with Flatten")
     describe(
         fig,
         f"Effective number of positions: {counted['gap', 'before'].format()} before training; "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +13,6 @@ from seminar.training import accuracy, train
 from seminar.variants.flatten_or_gap.network import FlattenOrGapNet
 
 __all__ = [
-    "HeadMeasures",
     "measure_head",
     "measure_start",
     "shifted_accuracy",
@@ -21,20 +20,8 @@ __all__ = [
 ]
 
 
-class HeadMeasures(NamedTuple):
-    """What a head is fed with, and what it makes of it.
-
-    Attributes:
-        variance: Mean over features of the variance over images of what enters the last layer.
-        accuracy: Share of right answers, in per cent.
-    """
-
-    variance: float
-    accuracy: float
-
-
 @torch.no_grad()
-def measure_head(net: FlattenOrGapNet, split: ImageSplit) -> HeadMeasures:
+def measure_head(net: FlattenOrGapNet, split: ImageSplit) -> tuple[float, float]:
     """Measure a network in evaluation mode on all test images, in one pass.
 
     Args:
@@ -42,14 +29,15 @@ def measure_head(net: FlattenOrGapNet, split: ImageSplit) -> HeadMeasures:
         split: The images.
 
     Returns:
-        Variance and accuracy.
+        Mean over features of the variance over images of what enters the last layer, and the share
+        of right answers in per cent.
     """
     net.eval()
     z = torch.cat(
         [net.to_vector(net.features(part)) for part in torch.split(split.test_images, 128)]
     )
     right = (net.classifier(z).argmax(1) == split.test_labels).double().mean().item()
-    return HeadMeasures(z.var(0, correction=0).mean().item(), 100 * right)
+    return z.var(0, correction=0).mean().item(), 100 * right
 
 
 @torch.no_grad()
@@ -88,7 +76,7 @@ def train_and_follow(
     train(
         net,
         split,
-        on_epoch=lambda _, net: course.append(measure_head(net, few).variance),  # type: ignore[arg-type]
+        on_epoch=lambda _, net: course.append(measure_head(net, few)[0]),  # type: ignore[arg-type]
         **recipe,
     )
     return course

@@ -111,7 +111,7 @@ def measure_networks(
 
 
 def identity_gap(network: nn.Module, seed: int, *, loss: str = "noise", batch: int = 4) -> float:
-    r"""Return by how much one backward pass violates the identity of all ReLU networks.
+    r"""Return by how much one backward pass violates the identity of plain ReLU chains.
 
     .. math:: \langle W_{l+1}, \partial W_{l+1}\rangle
        = \langle W_l, \partial W_l\rangle + \langle b_l, \partial b_l\rangle

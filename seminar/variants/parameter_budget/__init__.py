@@ -20,7 +20,6 @@ from seminar.variants.parameter_budget.laws import (
     predict_separable_share,
     predict_silent_share,
 )
-from seminar.variants.parameter_budget.measures import count_moved, loss_table, narrowest
 from seminar.variants.parameter_budget.network import ParameterBudgetNet, build
 
 __all__ = [
@@ -28,9 +27,6 @@ __all__ = [
     "VARIANT",
     "ParameterBudgetNet",
     "build",
-    "count_moved",
-    "loss_table",
-    "narrowest",
     "predict_break_even",
     "predict_directions",
     "predict_kept_share",

@@ -293,7 +293,8 @@ def draw_shares(fig: Figure, shares: Mapping[str, Mapping[str, float]]) -> None:
     )
     last = {cost: f"{of[names[-1]]:.0f} %" for cost, of in shares.items()}
     ax.set_title(f"The {names[-1]}: " + ", ".join(last.values()))
-    ax.legend()
+    ax.margins(y=0.3)
+    ax.legend(loc="upper right")
     describe(
         fig,
         "; ".join(

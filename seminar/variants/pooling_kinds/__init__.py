@@ -28,6 +28,7 @@ from seminar.variants.pooling_kinds.maps import (
     bin_matrix,
     map_covariance,
     predict_filtered_average,
+    predict_from_inputs,
     window_covariance,
 )
 from seminar.variants.pooling_kinds.network import PoolingKindsNet, build
@@ -44,6 +45,7 @@ __all__ = [
     "predict_correlated_max",
     "predict_feature_means",
     "predict_filtered_average",
+    "predict_from_inputs",
     "predict_gradient_share",
     "predict_max",
     "predict_max_against",

@@ -59,10 +59,10 @@ class FeatureMeans(NamedTuple):
 
 
 def predict_max(count: int, *, relu: bool = False) -> Moments:
-    r"""Predict one output of max pooling on white noise: the largest of n standard normals.
+    r"""Predict one output of max pooling on white noise: the largest of m standard normals.
 
-    All n lie below x with probability :math:`\Phi(x)^n`, so the largest has the density
-    :math:`n\,\varphi(x)\,\Phi(x)^{n-1}`; its moments come by quadrature. For a 2x2 window
+    All m lie below x with probability :math:`\Phi(x)^m`, so the largest has the density
+    :math:`m\,\varphi(x)\,\Phi(x)^{m-1}`; its moments come by quadrature. For a 2x2 window
 
     .. math:: E[M_4] = 6\,\pi^{-3/2}\arctan\sqrt 2, \qquad E[M_4^2] = 1 + \sqrt 3/\pi.
 
@@ -70,7 +70,7 @@ def predict_max(count: int, *, relu: bool = False) -> Moments:
     :math:`\max_i \mathrm{ReLU}(x_i) = \mathrm{ReLU}(\max_i x_i)`.
 
     Args:
-        count: Number n of positions in a window, at least 1.
+        count: Number m of positions in a window, at least 1.
         relu: Whether a ReLU stands before (or after) the pooling.
 
     Returns:
@@ -87,13 +87,13 @@ def predict_max(count: int, *, relu: bool = False) -> Moments:
 
 
 def predict_average(count: int, *, relu: bool = False) -> Moments:
-    r"""Predict the average of n standard normals: what global average pooling returns on noise.
+    r"""Predict the average of m standard normals: what global average pooling returns on noise.
 
-    The mean of an average is the mean of one term, its variance that of one term over n. One term
+    The mean of an average is the mean of one term, its variance that of one term over m. One term
     has mean 0 and variance 1, or after ReLU :math:`1/\sqrt{2\pi}` and :math:`1/2 - 1/(2\pi)`.
 
     Args:
-        count: Number n of positions, at least 1.
+        count: Number m of positions, at least 1.
         relu: Whether a ReLU stands before the pooling.
 
     Returns:
@@ -109,14 +109,14 @@ def predict_average(count: int, *, relu: bool = False) -> Moments:
 
 
 def predict_max_against(value: float, count: int) -> float:
-    r"""Predict the mean of a window that holds one given value and n standard normals.
+    r"""Predict the mean of a window that holds one given value and m standard normals.
 
-    :math:`E[\max(a, M_n)] = a\,\Phi(a)^n + \int_a^\infty x\,n\varphi(x)\Phi(x)^{n-1}\,dx`: the
+    :math:`E[\max(a, M_m)] = a\,\Phi(a)^m + \int_a^\infty x\,m\varphi(x)\Phi(x)^{m-1}\,dx`: the
     value a wins where all others lie below it.
 
     Args:
         value: The given value a, in standard deviations; an outlier, for example.
-        count: Number n of normal neighbours, at least 1.
+        count: Number m of normal neighbours, at least 1.
 
     Returns:
         The mean of the maximum, in standard deviations.
@@ -203,7 +203,7 @@ def predict_correlated_max(covariance: npt.ArrayLike, *, relu: bool = False) -> 
     :math:`1/8 + \sum\arcsin r/4\pi` for three. A ReLU adds the number 0 to the window.
 
     Args:
-        covariance: Covariance of the window's positions, shape ``(..., n, n)``, n from 2 to 5, or
+        covariance: Covariance of the window's positions, shape ``(..., m, m)``, m from 2 to 5, or
             to 4 with a ReLU.
         relu: Whether a ReLU stands before the pooling.
 
@@ -216,7 +216,7 @@ def predict_correlated_max(covariance: npt.ArrayLike, *, relu: bool = False) -> 
     matrix = np.asarray(covariance, dtype=np.float64)
     largest = 4 if relu else 5
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:
-        raise ValueError(f"covariance must have the shape (..., n, n), got {matrix.shape}")
+        raise ValueError(f"covariance must have the shape (..., m, m), got {matrix.shape}")
     if not 2 <= matrix.shape[-1] <= largest:
         raise ValueError(
             f"covariance must be of 2 to {largest} positions, got {matrix.shape[-1]}: more than "
@@ -225,6 +225,9 @@ def predict_correlated_max(covariance: npt.ArrayLike, *, relu: bool = False) -> 
     if not np.allclose(matrix, matrix.swapaxes(-1, -2)):
         raise ValueError("covariance must be symmetric; use window_covariance, or np.cov")
     if relu:
+        # Equal numbers tie with 0 together: a grain of noise of their own lets one of them lead.
+        grain = 1e-13 * np.trace(matrix, axis1=-2, axis2=-1)[..., None, None]
+        matrix = matrix + grain * np.eye(matrix.shape[-1])
         matrix = np.pad(matrix, [(0, 0)] * (matrix.ndim - 2) + [(0, 1), (0, 1)])
     pairs = combinations(range(matrix.shape[-1]), 2)
     total: Array = np.sum([_pair_term(matrix, i, j) for i, j in pairs], axis=0)

@@ -1,6 +1,7 @@
 """Variant 6: maps whose numbers are not independent, and bins that overlap.
 
 References:
+    Matthews et al. (2018), "Gaussian Process Behaviour in Wide Deep Neural Networks".
     Dumoulin, Visin (2016), "A guide to convolution arithmetic for deep learning".
 """
 
@@ -8,12 +9,78 @@ from __future__ import annotations
 
 import numpy as np
 import scipy
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from seminar._checks import whole_number
-from seminar.variants.pooling_kinds.laws import Array
+from seminar.variants.pooling_kinds.laws import Array, FeatureMeans, predict_correlated_max
 
-__all__ = ["bin_matrix", "map_covariance", "predict_filtered_average", "window_covariance"]
+__all__ = [
+    "bin_matrix",
+    "map_covariance",
+    "predict_filtered_average",
+    "predict_from_inputs",
+    "window_covariance",
+]
+
+
+def predict_from_inputs(
+    convolution: nn.Conv2d, inputs: Tensor, *, centred: bool = False
+) -> FeatureMeans:
+    r"""Predict average and 2x2 max pooling of ReLU(convolution(h)) from its inputs h alone.
+
+    The means are over the convolution's random weights and bias, which PyTorch draws with mean 0
+    and variance :math:`1/(3f)`, f the fan_in. A pre-activation adds f such terms, so it is close to
+    normal, and two of them, at positions p and q of a channel, have the covariance
+
+    .. math:: K_{pq} = \frac{1}{3f}\Bigl(1 + \sum_{c,t} h_{c,p+t}\,h_{c,q+t}\Bigr).
+
+    Nothing is assumed about h: noise or photographs, padding and filters before are all in it. With
+    ``centred`` every channel's mean over images and positions is taken away before the ReLU, the
+    first half of BatchNorm: that takes away the bias, and from each :math:`h_{c,p+t}` its mean over
+    p. The neglected order is that of the weights' fourth moments, :math:`1/f`.
+
+    Args:
+        convolution: The convolution, of stride 1; its weights are not read.
+        inputs: What it is given, shape ``(N, C_in, H, W)``, with outputs of even sides.
+        centred: Whether every channel's mean is subtracted between convolution and ReLU.
+
+    Returns:
+        The two means, over all windows, and the mean correlation inside of a window.
+
+    Raises:
+        ValueError: If the convolution has another stride, groups or dilation, or zeros are not what
+            it pads with, or if a side of the output is odd.
+    """
+    plain = convolution.stride == convolution.dilation == (1, 1) and convolution.groups == 1
+    if not plain or convolution.padding_mode != "zeros" or isinstance(convolution.padding, str):
+        raise ValueError(
+            f"convolution (={convolution}) must have stride, dilation and groups 1 and numbers of "
+            "zeros as padding; use a plain Conv2d"
+        )
+    size, padding = convolution.kernel_size, convolution.padding
+    height, width = (
+        n + 2 * p - k + 1 for n, p, k in zip(inputs.shape[2:], padding, size, strict=True)
+    )
+    if height % 2 or width % 2:
+        raise ValueError(
+            f"inputs must give outputs of even sides, got {(height, width)}; 2x2 windows tile them"
+        )
+    patches = F.unfold(inputs.detach().double(), size, padding=padding)  # (N, f, H*W)
+    if centred:
+        patches = patches - patches.mean((0, 2), keepdim=True)
+    fan_in = patches.shape[1]
+    windows = patches.reshape(-1, fan_in, height // 2, 2, width // 2, 2)
+    windows = windows.permute(0, 2, 4, 3, 5, 1).reshape(-1, 4, fan_in)
+    covariance = ((windows @ windows.mT + (not centred)) / (3 * fan_in)).numpy()
+    spread = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    products = spread[:, :, None] * spread[:, None, :]
+    pairs = np.triu_indices(4, 1)
+    return FeatureMeans(
+        average=float(spread.mean() / np.sqrt(2 * np.pi)),
+        largest=float(predict_correlated_max(covariance, relu=True).mean()),
+        correlation=float(covariance[:, *pairs].sum() / products[:, *pairs].sum()),
+    )
 
 
 def window_covariance(weight: Tensor, size: int = 2) -> Array:
@@ -48,7 +115,7 @@ def window_covariance(weight: Tensor, size: int = 2) -> Array:
 def map_covariance(maps: Tensor, size: int = 2) -> Array:
     r"""Return the covariance of neighbouring positions of given maps, taken as periodic.
 
-    The mean product of a map and the map moved by d, :math:`\frac1n\sum_p x_p\,x_{p+d}`, where the
+    The mean product of a map and the map moved by d, :math:`\frac1m\sum_p x_p\,x_{p+d}`, where the
     right edge is followed by the left one. White noise that is filtered to have this covariance at
     every distance is a *normal* map with the same correlations.
 
@@ -82,7 +149,7 @@ def predict_filtered_average(weight: Tensor, size: int) -> Array:
     is the filter convolved with a square of ones. The pixels are independent, so their squared
     weights add up. Away from the border every pixel is reached by all taps, so for a large map
 
-    .. math:: n\,\mathrm{Var}(\mathrm{GAP}) \to \sum_c \Bigl(\sum_t w_{c,t}\Bigr)^2 .
+    .. math:: m\,\mathrm{Var}(\mathrm{GAP}) \to \sum_c \Bigl(\sum_t w_{c,t}\Bigr)^2 .
 
     Args:
         weight: Filters, shape ``(C_out, C_in, k_h, k_w)``; stride 1, no padding, no dilation.

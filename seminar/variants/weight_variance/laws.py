@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 import torch
 import torch.nn.functional as F
-from scipy import stats
 from torch import Tensor
 
 from seminar.exercises import Exercise
@@ -79,7 +79,7 @@ class GapLaw:
             A probability between 0 and 1.
         """
         matrix, precise = self.covariance.numpy(), {"maxpts": 200_000, "abseps": 1e-5}
-        normal = stats.multivariate_normal(
+        normal = scipy.stats.multivariate_normal(
             np.zeros(len(matrix)), matrix, allow_singular=True, seed=0, **precise
         )
         return float(normal.cdf(np.zeros(len(matrix))))
