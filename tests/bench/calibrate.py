@@ -1,9 +1,9 @@
 """How often intervals miss: every page again at other seeds (``nox -s calibration``).
 
-    python tests/bench/calibrate.py [--bases 6] [--only TEXT] [--publish]
+    python tests/bench/calibrate.py [--bases 6] [--first 1] [--only TEXT] [--skip TEXT] [--publish]
 
-runs each gallery script once for each base of its seeds, ``SEMINAR_SEED_BASE`` = 1, 2, ... million,
-with as many seeds as the published build, and counts for each kind of claim the share of intervals
+runs each gallery script once for each base of its seeds, ``SEMINAR_SEED_BASE`` = 1, 2, ... million
+(from ``--first``), with as many seeds as the published build, and counts for each kind of claim the share of intervals
 that miss. Rows of one page and base share their draws, so the interval of the share resamples these
 groups. The result goes to ``docs/_build/calibration.json``; ``--publish`` also writes the copy that
 the results page shows, ``docs/_static/calibration.json``.
@@ -82,7 +82,7 @@ def shares(rows: Sequence[Row]) -> Row:
 
 def summarize(rows: Sequence[Row], bases: int) -> Row:
     """Return the shares by kind and by page, and the claims that miss more than half the time."""
-    judged = [row for row in rows if row["kind"] != "identity"]
+    judged = [row for row in rows if row["kind"] != "identity" and not row["margin"]]
     often = Counter((row["page"], row["law"], row["kind"]) for row in judged if not row["inside"])
     pages = sorted({row["page"] for row in judged})
     kinds = sorted({row["kind"] for row in judged})
@@ -110,13 +110,17 @@ def main() -> None:
     """Run and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bases", type=int, default=6)
+    parser.add_argument("--first", type=int, default=1, help="the first base, in millions")
     parser.add_argument("--only", default="", help="part of a script's name")
+    parser.add_argument("--skip", nargs="*", default=[], help="parts of names to leave out")
     parser.add_argument("--publish", action="store_true")
     options = parser.parse_args()
     folder = ROOT / "docs" / "_build" / "calibration"
     folder.mkdir(parents=True, exist_ok=True)
     scripts = [s for s in sorted((ROOT / "gallery").rglob("*.py")) if options.only in s.name]
-    jobs = [(script, base) for base in range(1, options.bases + 1) for script in scripts]
+    scripts = [s for s in scripts if not any(part in s.name for part in options.skip)]
+    bases = range(options.first, options.first + options.bases)
+    jobs = [(script, base) for base in bases for script in scripts]
 
     def run(job: tuple[Path, int]) -> list[Row]:
         script, base = job
