@@ -3,9 +3,9 @@
     python tests/bench/calibrate.py [--bases 6] [--first 1] [--only TEXT] [--skip TEXT] [--publish]
 
 runs each gallery script once for each base of its seeds, ``SEMINAR_SEED_BASE`` = 1, 2, ... million
-(from ``--first``), with as many seeds as the published build, and counts for each kind of claim the share of intervals
-that miss. Rows of one page and base share their draws, so the interval of the share resamples these
-groups. The result goes to ``docs/_build/calibration.json``; ``--publish`` also writes the copy that
+(from ``--first``), with as many seeds as the published build, and counts for each kind of claim the
+share of intervals that miss. Rows of one page and base share their draws, so the interval of the
+share resamples these groups. The result goes to ``docs/_build/calibration.json``; ``--publish`` also writes the copy that
 the results page shows, ``docs/_static/calibration.json``.
 """
 
@@ -118,7 +118,8 @@ def main() -> None:
     folder = ROOT / "docs" / "_build" / "calibration"
     folder.mkdir(parents=True, exist_ok=True)
     scripts = [s for s in sorted((ROOT / "gallery").rglob("*.py")) if options.only in s.name]
-    scripts = [s for s in scripts if not any(part in s.name for part in options.skip)]
+    skipped = [s for s in scripts if any(part in s.name for part in options.skip)]
+    scripts = [s for s in scripts if s not in skipped]
     bases = range(options.first, options.first + options.bases)
     jobs = [(script, base) for base in bases for script in scripts]
 
@@ -132,6 +133,7 @@ def main() -> None:
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
         rows = [row for found in pool.map(run, jobs) for row in found]
     result = summarize(rows, options.bases)
+    result["skipped"] = [script.stem for script in skipped]
     result |= {"commit": last_commit(), "date": f"{datetime.now(tz=UTC):%Y-%m-%d}"}
     for name in ["_build"] + ["_static"] * options.publish:
         text = json.dumps(result, ensure_ascii=False, indent=1) + "\n"

@@ -26,7 +26,8 @@ from seminar_site.scoreboard import KINDS
 MISSING = "No calibration has been published yet. To make one: "
 COMMAND = "python -m nox -s calibration -- --publish"
 MEASURED = (
-    "Every page ran again from {bases} other bases of its seeds (commit {commit}, {date}). "
+    "{ran} pages ran again from {bases} other bases of their seeds (commit {commit}, {date}); "
+    "{left}. "
     "{identities} identities were checked there; {broken}."
 )
 HEADS = ("intervals", "miss", "share that misses, 95 % interval")
@@ -46,7 +47,12 @@ class Calibration(View):
         if not path.is_file():
             return [nodes.paragraph("", MISSING, nodes.literal("", COMMAND), nodes.Text("."))]
         found = json.loads(path.read_text(encoding="utf-8"))
-        said = found | {"broken": ", ".join(found["broken"]) or "none broke"}
+        left = f"{len(found['skipped'])} whose training takes long were left out"
+        said = found | {
+            "broken": ", ".join(found["broken"]) or "none broke",
+            "ran": len(found["pages"]),
+            "left": left if found["skipped"] else "none was left out",
+        }
         content: list[nodes.Node] = [nodes.paragraph("", MEASURED.format(**said))]
         kinds = [[KINDS[kind][0], *shares(row)] for kind, row in found["kinds"].items()]
         content.append(table(["kind of claim", *HEADS], kinds, "calibration", TITLE))
