@@ -5,8 +5,8 @@
 runs each gallery script once for each base of its seeds, ``SEMINAR_SEED_BASE`` = 1, 2, ... million
 (from ``--first``), with as many seeds as the published build, and counts for each kind of claim the
 share of intervals that miss. Rows of one page and base share their draws, so the interval of the
-share resamples these groups. The result goes to ``docs/_build/calibration.json``; ``--publish`` also writes the copy that
-the results page shows, ``docs/_static/calibration.json``.
+share resamples these groups. The result goes to ``docs/_build/calibration.json``; ``--publish``
+also writes the copy that the results page shows, ``docs/_static/calibration.json``.
 """
 
 from __future__ import annotations
