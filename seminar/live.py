@@ -7,13 +7,13 @@ browser's script chooses among them and knows no language. Nothing here needs to
 
 from __future__ import annotations
 
-import hashlib
 import html
 import json
 import math
 from dataclasses import dataclass
 from typing import Any
 
+from seminar._files import digest
 from seminar._text import for_stdout, format_number, tell, with_unit
 from seminar.evidence import Comparison, Estimate
 
@@ -88,7 +88,7 @@ class Guess:
     def key(self) -> str:
         """A name for the question and its line, under which a browser keeps the guess."""
         line = f"{self.question} {self.low} {self.high} {self.step} {self.log}"
-        return hashlib.sha256(line.encode()).hexdigest()[:10]
+        return digest(line.encode())[:10]
 
     @property
     def values(self) -> tuple[float, ...]:

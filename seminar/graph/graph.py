@@ -191,26 +191,6 @@ class Graph:
         before, _ = self.upstream(end, stop=())
         return tuple(node for node in before if node.index in behind)
 
-    def count_on_routes(self, start: Node, end: Node, *kinds: str) -> tuple[int, int] | None:
-        """Count the nodes of some kinds strictly between two nodes, on every route.
-
-        Args:
-            start: Where the routes begin.
-            end: Where they end.
-            *kinds: What to count.
-
-        Returns:
-            The smallest and the largest number over all routes; None if there is no route.
-        """
-        counts = {start.index: (0, 0)}
-        for node in (*self.between(start, end), end):
-            known = [counts[index] for index in node.inputs if index in counts]
-            own = int(node.kind in kinds and node is not end)
-            if known:
-                fewest, most = zip(*known, strict=True)
-                counts[node.index] = (min(fewest) + own, max(most) + own)
-        return counts.get(end.index)
-
     def takes_part(self, node: Node) -> bool:
         """Return whether the output depends on the result of ``node``.
 

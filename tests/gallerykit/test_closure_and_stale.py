@@ -81,7 +81,7 @@ def gallery_app(project):
         gallery_stale_files=[],
         gallery_stale_data=["data/*.toml", "lib/*/table.toml"],
         gallery_stale_libraries=["numpy"],
-        gallery_stale_environment=["SEMINAR_QUICK"],
+        gallery_stale_environment=["MYLIB_FAST"],
         gallery_stale_outputs=[".record.json"],
     )
     return SimpleNamespace(srcdir=project / "docs", outdir=project / "html", config=config)
@@ -158,9 +158,9 @@ def test_every_page_is_read_again_where_one_is_gone(project, removed):
 
 
 def test_page_is_run_when_the_tier_changed(project, monkeypatch):
-    monkeypatch.setenv("SEMINAR_QUICK", "0")
+    monkeypatch.setenv("MYLIB_FAST", "0")
     run_gallery(project)
-    monkeypatch.setenv("SEMINAR_QUICK", "1")
+    monkeypatch.setenv("MYLIB_FAST", "1")
     assert run_gallery(project) == {"pages/page"}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gallerykit import downloads, notebooks
 
-WHEEL = "_downloads/wheel/seminar-1.whl"
+WHEEL = "_downloads/wheel/mylib-1.whl"
 
 
 def notebook(text):
@@ -73,7 +73,7 @@ def test_notebook_shows_the_source_that_the_page_includes(tmp_path, place, optio
 
 
 def test_notebook_installs_the_wheel_by_its_full_address_and_never_by_name():
-    assert "%pip install --quiet ./seminar-1.whl" in sources("text")[0]
+    assert "%pip install --quiet ./mylib-1.whl" in sources("text")[0]
     first = sources("text", "https://x.org/")[0]
     assert f'else "https://x.org/{WHEEL}"' in first
     assert "versions" in sources("text")[-1]

@@ -3,7 +3,7 @@
 autosummary imports every module on every build, torch with them, to write the same pages again, and
 viewcode to ask where the module's file is::
 
-    api_stale_files = ["seminar/**/*.py", "docs/api/**/*.rst"]  # from the folder above docs/
+    api_stale_files = ["mylib/**/*.py", "docs/api/**/*.rst"]  # from the folder above docs/
 
 Where the content of these files is that of the last build, autosummary's handler finds the setting
 ``autosummary_generate`` off; the setting is put back afterwards, since Sphinx compares the settings

@@ -135,10 +135,12 @@ def _on_source(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def _list_modules(app: Sphinx) -> None:
-    names = "".join(f"   {module_of(exercise)}\n" for exercise in EXERCISES.values())
+    text = MODULES + "".join(f"   {module_of(exercise)}\n" for exercise in EXERCISES.values())
     target = Path(app.srcdir, "api", "_variants.rst")
-    if target.parent.is_dir() and not (target.is_file() and target.read_text() == MODULES + names):
-        target.write_text(MODULES + names, encoding="utf-8")
+    if not target.parent.is_dir():
+        return
+    if not target.is_file() or target.read_text(encoding="utf-8") != text:
+        target.write_text(text, encoding="utf-8")
 
 
 def _write_files(app: Sphinx, failure: Exception | None) -> None:
