@@ -216,6 +216,7 @@ with torch.no_grad():
     training, stored = zip(*(norm_factor(net, 3, "training") for net in plain), strict=True)
 variances = torch.stack(stored).numpy() * 15 / 16  # stored with n - 1 = 15 for 16 positions
 rest = (nn.BatchNorm2d(1).eps / 4 / variances).mean(1)
+print(f"eps/4v on average over networks: {rest.mean():.2g}")
 
 # %%
 # Where the factor passes, this is an identity. Where it cancels, the rest is measured in units of
@@ -242,7 +243,6 @@ show(
         ),
     ]
 )
-print(f"eps/4v on average over networks: {rest.mean():.2g}")
 
 # %%
 # All places and modes in one picture:
