@@ -185,8 +185,9 @@ print(f"biases in layers 1 and 2 only: factor {math.sqrt(after / before):.6f}")
 # But for a little: BatchNorm adds a small ``eps`` to the variance :math:`v` of a channel before it
 # takes the root. Its output has the mean square :math:`v/(v+\varepsilon)`, and
 # :math:`2v/(2v+\varepsilon)` once the variance is :math:`2v`. The root of the ratio is
-# :math:`1 + \varepsilon/4v`, averaged over the channels, and the later layers hand it on. To see
-# something so small we calculate in float64.
+# :math:`1 + \varepsilon/4v`, averaged over the channels. After layer 3 two more
+# layers mix the channels and hand it on; nearer to the end GAP weighs the channels unequally. To
+# see something so small we calculate in float64.
 
 
 def norm_factor(plain, place, mode):
@@ -216,6 +217,7 @@ with torch.no_grad():
     training, stored = zip(*(norm_factor(net, 3, "training") for net in plain), strict=True)
 variances = torch.stack(stored).numpy() * 15 / 16  # stored with n - 1 = 15 for 16 positions
 rest = (nn.BatchNorm2d(1).eps / 4 / variances).mean(1)
+print(f"eps/4v on average over networks: {rest.mean():.2g}")
 
 # %%
 # Where the factor passes, this is an identity. Where it cancels, the rest is measured in units of
@@ -242,7 +244,6 @@ show(
         ),
     ]
 )
-print(f"eps/4v on average over networks: {rest.mean():.2g}")
 
 # %%
 # All places and modes in one picture:
