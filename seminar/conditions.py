@@ -19,7 +19,7 @@ from seminar._checks import whole_number
 from seminar._registry import VARIANTS
 from seminar._report import Finding, Outcome, Report
 from seminar._text import joined, said
-from seminar.exercises import Exercise, numbers
+from seminar.exercises import EXERCISES, Exercise, numbers
 from seminar.graph import Graph, like_weights, observe
 from seminar.graph.failures import plain_module
 from seminar.graph.private import ordinary_mode
@@ -309,8 +309,8 @@ def _find(condition: Condition, subject: Subject) -> Finding:
     )
 
 
-def _look_up(number: object) -> Variant:
-    if isinstance(number, bool) or not isinstance(number, int) or number not in VARIANTS:
+def _look_up(number: int) -> Variant:
+    if number not in EXERCISES:
         raise ValueError(
             f"variant (={number!r}) must be a number from {numbers()} or a Variant; "
             "seminar.VARIANTS lists them"
@@ -336,17 +336,19 @@ def accepted_input_shape(shape: object, own: Shape, *, free: bool) -> Shape:
     if shape is None:
         return own
     sizes = tuple(shape) if isinstance(shape, Sequence) else (shape,)
-    if len(sizes) != 3 or not all(isinstance(size, int) and size > 0 for size in sizes):
+    try:
+        channels, height, width = (whole_number(size, "size", 1) for size in sizes)
+    except (TypeError, ValueError):
         raise ValueError(
             f"input_shape (={shape!r}) must be three positive sizes (C, H, W), without the batch; "
             f"the site's own network takes {own}"
-        )
+        ) from None
     if not free and sizes != own:
         raise ValueError(
             f"input_shape (={sizes}) must be {own}: this variant prescribes its input; "
             "leave the argument out"
         )
-    return sizes[0], sizes[1], sizes[2]
+    return channels, height, width
 
 
 def accepted_models(model: object, heads: tuple[str, ...]) -> dict[str, nn.Module]:

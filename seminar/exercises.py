@@ -18,6 +18,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -238,13 +239,14 @@ def _numbered() -> dict[int, Exercise]:
 class _Exercises(Mapping[int, Exercise]):
     """The exercises by number; their files are read on first use."""
 
-    def __getitem__(self, number: int) -> Exercise:
-        if isinstance(number, bool) or number not in _numbered():
-            raise KeyError(
-                f"exercise number (={number!r}) must be one of {list(_numbered())}; "
-                "list(EXERCISES) shows them"
-            )
-        return _numbered()[number]
+    def __getitem__(self, number: object) -> Exercise:
+        whole = isinstance(number, Integral) and not isinstance(number, bool)
+        if whole and number in _numbered():
+            return _numbered()[int(number)]
+        raise KeyError(
+            f"exercise number (={number!r}) must be one of {list(_numbered())}; "
+            "list(EXERCISES) shows them"
+        )
 
     def __iter__(self) -> Iterator[int]:
         return iter(_numbered())

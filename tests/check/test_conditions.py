@@ -7,12 +7,14 @@ import json
 import pickle
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import seminar
 from seminar.conditions import Condition, Outcome, Report, Variant, check, output_shape
+from seminar.exercises import EXERCISES, numbers
 
 
 def variant(*conditions: Condition, **settings) -> Variant:
@@ -124,23 +126,24 @@ def test_output_shape_holds():
 
 
 def test_check_takes_another_input_shape_where_it_is_free():
-    report = check(variant(output_shape("9.a", (4, 5, 7))), NET, input_shape=(3, 5, 7))
-    assert report.holds
+    for shape in [(3, 5, 7), tuple(np.array([3, 5, 7]))]:
+        report = check(variant(output_shape("9.a", (4, 5, 7))), NET, input_shape=shape)
+        assert report.holds
 
 
 def test_check_runs_double_precision_networks():
     assert check(variant(fixed(True)), nn.Conv2d(3, 4, 3).double()).holds
 
 
-@pytest.mark.parametrize("number", [0, 7, "1", True, 1.0], ids=repr)
+@pytest.mark.parametrize("number", [0, max(EXERCISES) + 1, "1", True, 1.0], ids=repr)
 def test_check_refuses_a_wrong_variant(number):
-    message = re.escape(f"variant (={number!r}) must be a number from 1 to 6")
+    message = re.escape(f"variant (={number!r}) must be a number from {numbers()} or")
     with pytest.raises(ValueError, match=message):
         seminar.check(number, NET)
 
 
 @pytest.mark.parametrize(
-    "shape", [(3, 8), (1, 3, 8, 8), (3, 0, 8), (3, 8.0, 8), 8, "abc"], ids=repr
+    "shape", [(3, 8), (1, 3, 8, 8), (3, 0, 8), (3, 8.0, 8), (True, 8, 8), 8, "abc"], ids=repr
 )
 def test_check_refuses_a_wrong_input_shape(shape):
     with pytest.raises(ValueError, match=r"three positive sizes \(C, H, W\)"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 
@@ -103,7 +104,9 @@ def test_report_asks_for_the_check_the_prediction_and_every_question(number):
     assert exercise.experiment.text in text
 
 
-@pytest.mark.parametrize("number", [0, 7, True, "3"])
-def test_unknown_exercise_is_refused(number):
-    with pytest.raises(KeyError, match=r"must be one of \[1, 2, 3, 4, 5, 6\]; list\(EXERCISES\)"):
-        EXERCISES[number]
+@pytest.mark.parametrize("numbered", [EXERCISES, VARIANTS], ids=["exercises", "variants"])
+@pytest.mark.parametrize("number", [0, max(EXERCISES) + 1, True, 2.0, "3", []], ids=repr)
+def test_unknown_exercise_is_refused(number, numbered):
+    known = re.escape(f"(={number!r}) must be one of {list(EXERCISES)}; list(EXERCISES)")
+    with pytest.raises(KeyError, match=known):
+        numbered[number]

@@ -16,7 +16,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 from rich.cells import cell_len
 
 from seminar._cli import cli
-from seminar.exercises import EXERCISES
+from seminar.exercises import EXERCISES, numbers
 
 HONEST = sorted((Path(__file__).parents[1] / "check" / "honest").glob("variant_*.py"))
 GOOD = EXERCISES[3].solution_file()
@@ -223,8 +223,11 @@ def test_file_does_not_outlive_the_command(tmp_path, number):
 # -- Usage -------------------------------------------------------------------------------------
 
 WRONG = {
-    "variant": (["check", 7, "my_net.py"], "variant (='7') must be a number from 1 to 6"),
-    "word": (["show", "three"], "variant (='three') must be a number from 1 to 6"),
+    "variant": (
+        ["check", max(EXERCISES) + 1, "my_net.py"],
+        f"variant (='{max(EXERCISES) + 1}') must be a number from {numbers()}",
+    ),
+    "word": (["show", "three"], f"variant (='three') must be a number from {numbers()}"),
     "no_file": (["check", 3, "other.py"], "file (='other.py') must be an existing Python file"),
     "notebook": (["check", 3, "a.ipynb"], "in a notebook, call seminar.check"),
     "folder": (["check", 3, "."], "name a file in this folder"),

@@ -24,7 +24,7 @@ from junitparser import JUnitXml
 import seminar
 from seminar._cli import cli
 from seminar._cli.grade import variants
-from seminar.exercises import EXERCISES
+from seminar.exercises import EXERCISES, numbers
 from seminar.grading.box import sandbox
 from seminar.grading.classroom import grade as grading
 from seminar.grading.classroom import work
@@ -227,10 +227,11 @@ def test_marks_come_from_toml(fake, folder, tmp_path):
     assert rows(tmp_path / "out")["ann"]["marks"] == "3.5"
 
 
+UNKNOWN = f"{max(EXERCISES) + 1}.a"
 BAD_MARKS = {
     "no toml": ("[marks", "must be a TOML file"),
     "no table": ("a = 1", "one table"),
-    "unknown": ('[marks]\n"7.a" = 1', "names the clause '7.a'"),
+    "unknown": (f'[marks]\n"{UNKNOWN}" = 1', f"names the clause '{UNKNOWN}'"),
     "negative": ('[marks]\n"2.a" = -1', "must be a number, 0 or more"),
     "text": ('[marks]\n"2.a" = "many"', "must be a number, 0 or more"),
 }
@@ -353,7 +354,7 @@ def test_missing_package_is_named(fake, folder, tmp_path, monkeypatch):
 
 
 WRONG = {
-    "variants": (["--variants", "1-9"], "must be numbers from 1 to 6"),
+    "variants": (["--variants", f"1-{max(EXERCISES) + 1}"], f"must be numbers from {numbers()}"),
     "student": (["--student", "carl"], "must be one of those here"),
     "clause": (["--clause", "9.z"], "must be one of"),
 }

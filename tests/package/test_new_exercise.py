@@ -48,13 +48,44 @@ def command(home):
     return run
 
 
-def test_copy_is_what_runs(home):
-    code = "import seminar; print(seminar.__file__, len(seminar.VARIANTS))"
-    env = os.environ | {"PYTHONPATH": str(home)}
+def printed(home, code, *arguments, extensions=""):
+    """Run code with the copy; return the lines that it prints."""
+    path = os.pathsep.join(filter(None, [str(home), str(extensions)]))
     ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=home, env=env, capture_output=True, text=True, check=True
+        [sys.executable, "-X", "utf8", "-c", code, *map(str, arguments)],
+        cwd=home,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
     )
-    assert ran.stdout.split() == [str(home / "seminar" / "__init__.py"), str(NEW)]
+    return ran.stdout.splitlines()
+
+
+def test_copy_is_what_runs(home):
+    code = "import seminar; print(seminar.__file__); print(len(seminar.VARIANTS))"
+    assert printed(home, code) == [str(home / "seminar" / "__init__.py"), str(NEW)]
+
+
+VIEWS = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from seminar_site.exercise_views import _list_modules, repeat_blocks
+
+(Path.cwd() / "api").mkdir()
+_list_modules(SimpleNamespace(srcdir=Path.cwd()))
+print(Path("api/_variants.rst").read_text(encoding="utf-8").split()[-1])
+written = repeat_blocks(Path(sys.argv[1]).read_text(encoding="utf-8"))
+print(*(line for line in written.splitlines() if line.startswith("## ")), sep="\\n")
+"""
+
+
+def test_documentation_follows(home, root):
+    docs = root / "docs"
+    listed, *headings = printed(home, VIEWS, docs / "assignment.md", extensions=docs / "_ext")
+    assert listed == "seminar.variants.made_up"
+    assert headings[NEW - 1].startswith(f"## {NEW} · Made up")
 
 
 def test_list_and_show_name_it(command):
