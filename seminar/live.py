@@ -32,6 +32,7 @@ WORDS: dict[str, Any] = {
     "measured": "measured {measured}",
     "interval": "{mean} ({low} to {high})",
     "hit": "Your guess, {guess}, is as near as this line allows: measured {measured}.",
+    "inside": "Your guess, {guess}, lies inside what the measurement leaves open, {low} to {high}.",
     "high": "Your guess, {guess}, is {difference} too high: measured {measured}.",
     "low": "Your guess, {guess}, is {difference} too low: measured {measured}.",
     "times_high": "Your guess, {guess}, is {difference} times too high: measured {measured}.",
@@ -212,8 +213,10 @@ class GuessAnswer:
         guess, (low, mean, high) = self.guess, self._ends
         size = 100 / (len(guess.values) - 1)
         near = abs(guess.place(value) - guess.place(mean)) <= size / 2
-        if near or low <= value <= high:
+        if near:
             kind, apart = "hit", ""
+        elif low <= value <= high:
+            kind, apart = "inside", ""
         elif guess.log:
             kind = "times_high" if value > mean else "times_low"
             apart = _two_digits(max(value / mean, mean / value))
@@ -223,7 +226,9 @@ class GuessAnswer:
             forms = guess.difference or (guess.unit,)
             apart = with_unit(apart, _form(apart, forms))
         measured = with_unit(self._number(mean), guess.unit)
-        return str(WORDS[kind]).format(guess=guess.text(value), difference=apart, measured=measured)
+        ends = {"low": self._number(low), "high": with_unit(self._number(high), guess.unit)}
+        said = {"guess": guess.text(value), "difference": apart, "measured": measured, **ends}
+        return str(WORDS[kind]).format(**said)
 
     def texts(self) -> dict[str, str]:
         """Return the law and the measurement in words, as far as there are such."""

@@ -149,3 +149,10 @@ def test_script_prints_question_and_answer_and_needs_no_torch() -> None:
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0] == "Which? (from -1 % to 2 %)"
     assert done.stdout.splitlines()[1:] == ["measured 1.500 %", "False"]
+
+
+def test_a_guess_inside_the_interval_is_told_from_one_at_the_mean() -> None:
+    answer = Guess("Which?", 1, 32, step=1).answer(Estimate(16, 5, 16, 40))
+    assert "as near as this line allows" in answer.sentence(16)
+    assert answer.sentence(6).startswith("Your guess, 6, lies inside what the measurement leaves")
+    assert "too low" in answer.sentence(4)
