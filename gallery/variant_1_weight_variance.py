@@ -14,7 +14,8 @@ To run it, unpack the page's zip and install the package that lies in it: ``pyth
 # The question, in a picture
 # --------------------------
 # *Global average pooling* (GAP) replaces each feature map by its mean: one *activation* for each
-# channel. Two networks see the same photograph. *Only the variance of layer 3's weights differs.*
+# channel. Two networks without biases and without normalization see the same photograph. *Only the
+# variance of layer 3's weights differs.*
 
 # sphinx_gallery_thumbnail_number = 3
 import math
@@ -39,7 +40,8 @@ use_style()
 SEEDS = seeds(full=50, quick=10)
 
 # %%
-# ``build`` draws the same directions of the weights for every variance; the seed decides them.
+# Same seed, same directions: ``build`` draws the weights from the seed and then scales each layer's
+# to its variance. So the weights of the two networks are equal, but for a factor on layer 3's.
 
 image = photo_patches(1, 32, seed=0)
 
@@ -53,7 +55,6 @@ def gap(network):
 base, doubled = (gap(build(SEEDS[0], variance_ratio=k)) for k in (1, 2))
 figures.draw_own_bins(image[0], base, doubled)
 plt.show()
-print(textwrap.fill(PHOTO_CREDIT, 60))
 
 # %%
 # The two histograms look alike, and that is a trap. Each has bins of its own, so whatever factor
@@ -151,7 +152,8 @@ show(rows)
 
 # %%
 # The outline is the same, moved; zeros stay zeros. Mean, standard deviation and every quantile are
-# multiplied by one factor. What the outline itself is can be calculated before any weight is drawn:
+# multiplied by one factor, and the variance of the activations by its square: it doubles. What the
+# outline itself is can be calculated before any weight is drawn:
 # :doc:`the histogram from one photograph <deeper/variant_1_histogram_law>`.
 
 guess.answer(rows[0])
@@ -161,8 +163,9 @@ guess.answer(rows[0])
 
 show(
     Answer(
-        f"All 512 activations are multiplied by √2 = {predict_scale(2):.4f} (measured "
-        f"{np.mean(grown):.4f}); the histogram keeps its outline.",
+        f"Without biases and normalization all 512 activations are multiplied by √2 = "
+        f"{predict_scale(2):.4f} (measured {np.mean(grown):.4f}), so their variance doubles; the "
+        "histogram keeps its outline.",
         variant=1,
     )
 )
@@ -171,7 +174,8 @@ show(
 # What breaks it
 # --------------
 # A bias, as in the fourth graph above: it does not carry the factor. With PyTorch's small default
-# weights almost nothing of the factor is left. The law, for the root mean square of layer 5:
+# weights almost nothing of the factor is left. The law, for the root mean square (RMS) of layer 5's
+# numbers before GAP:
 
 for name, weights, biases in (
     ("He's weights, no bias", 2, 0),
@@ -179,7 +183,7 @@ for name, weights, biases in (
 ):
     laws = [predict_gap(image[0], k, weight_gain=weights, bias_gain=biases) for k in (1, 2)]
     squares = [law.covariance.diagonal().mean().item() for law in laws]
-    print(f"{name}: factor {math.sqrt(squares[1] / squares[0]):.3f}")
+    print(f"{name}: RMS of layer 5 times {math.sqrt(squares[1] / squares[0]):.3f}")
 
 # %%
 # Layers of different fan_in do not break it: the factor stays, only the exercise's condition needs
@@ -261,3 +265,7 @@ check(VARIANT, build(seed=7))
 # - He, Zhang, Ren, Sun (2015): Delving Deep into Rectifiers. The variance of weights
 #   that keeps the signal's size through ReLU layers.
 # - Theory: :doc:`Variance through layers </theory/variance>`.
+#
+# The photograph:
+
+print(textwrap.fill(PHOTO_CREDIT, 60))

@@ -16,7 +16,8 @@ To run it, unpack the page's zip and install the package that lies in it: ``pyth
 # Our network ends in 64 feature maps. It sees images of pure noise, which look the same everywhere,
 # and we average what it puts out over images and channels: one number is left for each position.
 # Both maps below come from the same weights and the same images. *Only the last convolution's
-# padding differs.*
+# padding differs.* It is one network, with biases of its own, so its maps are not symmetric; on
+# average over networks they are.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -144,7 +145,8 @@ show(crop)
 #
 # 1. Before the ReLU an edge has 6/9 of the mean square inside, a corner 4/9.
 # 2. A sum of many terms has nearly a bell curve around zero. With the mean square :math:`s^2`, its
-#    mean after the ReLU is :math:`s/\sqrt{2\pi}`: it goes with the *root*.
+#    mean after the ReLU is :math:`s/\sqrt{2\pi}`: it goes with the *root*. This makes it a *limit
+#    law*: it needs many inputs to each output, which here come from 32 channels.
 # 3. Of :math:`N^2` positions 4 are corners and :math:`4(N-2)` edges. So the mean is multiplied by
 #
 # .. math:: F(N) = \frac{(N-2)^2 + 4(N-2)\sqrt{6/9} + 4\sqrt{4/9}}{N^2}.
@@ -189,7 +191,9 @@ spots = {
     "corner": (np.sqrt(4 / 9), padded[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(1)),
 }
 rows = {
-    spot: Comparison(f"{spot} / inside, no biases", law, ratio_of_means(at, inner), variant=2)
+    spot: Comparison(
+        f"{spot} / inside, no biases", law, ratio_of_means(at, inner), variant=2, kind="limit"
+    )
     for spot, (law, at) in spots.items()
 }
 
@@ -219,7 +223,7 @@ show(Table(["", "output", "positions", "mean activation"], table, f"{len(SEEDS)}
 
 # %%
 # Each network's own mean is far from the others', but the two paddings share it. So the *change* is
-# known well:
+# known well. The formula above leaves biases out; the law of the change in the table has PyTorch's.
 
 change = Comparison(
     "change of the mean, PyTorch's biases",
@@ -227,7 +231,9 @@ change = Comparison(
     100 * (ratio_of_means(m1, m0) - 1),
     variant=2,
     unit="%",
+    kind="limit",
 )
+print(f"The formula, without biases: {laws[False]:.2f} %".replace("-", "−"))
 show([*rows.values(), change])
 
 # %%
@@ -240,8 +246,9 @@ guess.answer(change)
 
 show(
     Answer(
-        "Padding the last layer only adds a ring of weaker numbers: the mean activation falls by "
-        f"{-change.estimate.mean:.2f} % (predicted: {-change.value:.2f} %).",
+        "Padding the last layer only adds a ring of weaker numbers: for noise, an untrained "
+        f"network and a map of 18×18 the mean activation falls by {-change.estimate.mean:.2f} % "
+        f"(predicted: {-change.value:.2f} %).",
         variant=2,
     )
 )

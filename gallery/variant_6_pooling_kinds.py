@@ -65,8 +65,8 @@ guess = Guess("MaxPool multiplies the mean of the maps of noise by which factor?
 guess.ask()
 
 # %%
-# Network
-# -------
+# 6.a, 6.b · Network
+# ------------------
 # Two convolutions and two max poolings bring 64x64 to 16x16. *Adaptive* average pooling makes 8x8
 # of it: you name the output size, and the layer chooses its windows, called bins. With output size
 # 1 it is GAP.
@@ -107,17 +107,17 @@ plt.show()
 # %%
 # A 2x2 window is such a throw. Below are numbers of F, for noise and for a photograph, from crops
 # whose factor is the median of their map's. *Where the four are alike, the largest has little to
-# add.*
+# add.* The line below the figure is the mean of the largest of four independent normal numbers of
+# mean 0 and standard deviation 1.
 
 figures.draw_windows(
     {name: figures.typical_crop(stages[name]["F"][0]) for name in ("noise", "photographs")}
 )
 plt.show()
-print(PHOTO_CREDIT.replace(" and ", "\nand ").replace(", both", ",\nboth"))
+print(f"6 π^(-3/2) arctan √2 = {predict_max(4).mean:.4f}")
 
 # %%
-# How large is the largest? For four independent normal numbers of mean 0 and standard deviation 1,
-# the dice's argument gives
+# The dice's argument gives it:
 #
 # .. math:: E[\max] = 6\,\pi^{-3/2} \arctan\sqrt 2 .
 #
@@ -130,7 +130,8 @@ print(PHOTO_CREDIT.replace(" and ", "\nand ").replace(", both", ",\nboth"))
 # summed over channels and taps. Behind ReLU and MaxPool every h is positive or zero: the sum is
 # large for *any* two positions, they share a level, and the factor falls. K gives it: the largest
 # of four correlated normal numbers and 0, which is the ReLU's, is a sum over the pairs that can tie
-# (:doc:`derived on the deeper page <deeper/variant_6_alike_neighbours>`).
+# (:doc:`derived on the deeper page <deeper/variant_6_alike_neighbours>`). It is a *limit law*: a
+# number is nearly normal only if it sums many terms (a large fan_in) of which none dominates.
 #
 # Answer: the integral for independent numbers
 # ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -150,10 +151,11 @@ after_relu = predict_max(4, relu=True).mean / predict_average(1, relu=True).mean
 print(f"largest of 4: {closed:.4f}; factor after a ReLU: {after_relu:.2f}")
 
 # %%
-# Measure
-# -------
-# The law reads what enters the second convolution, not its weights. Each seed draws a network,
-# noise, and patches of photographs, brought to the noise's mean and standard deviation.
+# 6.e · Measure
+# -------------
+# The law reads what enters the second convolution, not its weights: its prediction is *conditional
+# on the inputs* h, which are measured. Each seed draws a network, noise, and patches of
+# photographs, brought to the noise's mean and standard deviation.
 
 means, raw, moved = defaultdict(list), defaultdict(list), []
 for seed in SEEDS:
@@ -167,7 +169,8 @@ for seed in SEEDS:
         moved.append((model.average_pool(pooled).mean() - pooled.mean()).item())
 
 # %%
-# First what it looks like: the channel from the top of the page.
+# First what it looks like: the channel from the top of the page. It is one bright channel of one
+# crop, so the factors in the picture differ from the means over all channels.
 
 figures.draw_tiles({name: {n: m[0] for n, m in stage.items()} for name, stage in stages.items()})
 plt.show()
@@ -214,8 +217,9 @@ guess.answer(factors["noise"])
 noise, photo = (factors[name].estimate.mean for name in ("noise", "photographs"))
 show(
     Answer(
-        f"MaxPool multiplies the mean, which GAP keeps: by {noise:.2f} for noise and by "
-        f"{photo:.2f} for photographs, whose neighbours are alike.",
+        f"MaxPool multiplies the mean, which GAP keeps: by {noise:.2f} for noise, where the "
+        f"positions of a channel share a level, and by {photo:.2f} for photographs, whose "
+        "neighbours are also alike.",
         variant=6,
     )
 )
@@ -242,8 +246,15 @@ for seed in SEEDS:
 show(compare_factors("F on noise without the channels' levels: MaxPool / GAP", levelled))
 
 # %%
-# Nearly the factor of independent numbers after a ReLU, printed in the fold above. And weights that
-# have learned are not random any more: for them K says nothing.
+# Nearly the factor of independent numbers after a ReLU. So two things lower it, one after the
+# other: the level that all positions share, in noise too, and in photographs smoothness on top.
+
+print(f"independent numbers after a ReLU: {after_relu:.2f}")
+print(f"a shared level (noise):           {noise:.2f}")
+print(f"and smooth too (photographs):     {photo:.2f}")
+
+# %%
+# Weights that have learned are not random any more: for them K says nothing.
 #
 # What an outlier, a shift and the gradient make of the two kinds of pooling is the subject of
 # :doc:`one pixel <deeper/variant_6_one_pixel>`.
@@ -324,3 +335,7 @@ check(VARIANT, mine)
 # * Lin, Chen, Yan (2013), `Network In Network <https://arxiv.org/abs/1312.4400>`__: GAP.
 # * Matthews et al. (2018), *Gaussian Process Behaviour in Wide Deep Neural Networks*: K.
 # * Theory: :doc:`Means, maxima and correlation </theory/pooling>`.
+#
+# The photographs:
+
+print(PHOTO_CREDIT.replace(" and ", "\nand ").replace(", both", ",\nboth"))

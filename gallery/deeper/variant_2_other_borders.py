@@ -29,9 +29,9 @@ To run it, unpack the page's zip and install the package that lies in it: ``pyth
 #    \frac{1}{3n}\left(1 + 32 \sum_{t} q(p + t)\right),
 #
 # where :math:`t` runs over the nine cells of the kernel and :math:`q = 0` outside the map. The mean
-# after the ReLU is proportional to the root of it, as long as the sum is nearly a bell curve. A
-# dark border and zeros both weaken the ring; a bright border works against the zeros. The 1 belongs
-# to the bias.
+# after the ReLU is proportional to the root of it, as long as the sum is nearly a bell curve: a
+# *limit law*, for many inputs to each output; here they come from 32 channels. A dark border and
+# zeros both weaken the ring; a bright border works against the zeros. The 1 belongs to the bias.
 
 # sphinx_gallery_thumbnail_number = 1
 import itertools
@@ -144,7 +144,6 @@ def means(seed, images):
     return [network.conv3(entering).relu().double().mean() for network in pair]
 
 
-CHANCE = "chance: at the other seeds of the calibration law and measurement agree"
 changes = {}
 for name, make_input in inputs.items():
     zero, one = np.array([means(seed, make_input(seed)) for seed in SEEDS]).T
@@ -154,7 +153,7 @@ for name, make_input in inputs.items():
         100 * (ratio_of_means(one, zero) - 1),
         variant=2,
         unit="%",
-        cause=CHANCE if name == "photographs" else "",
+        kind="limit",
     )
 show(changes.values())
 
@@ -197,6 +196,7 @@ show(
         1,
         quotients[mode],
         variant=2,
+        kind="limit",
         tolerance=allowed,
         reason="mirrored values count twice" if allowed else "",
         derivation="next order: 5/32/8 times (15/81 - 1/9)" if allowed else "",

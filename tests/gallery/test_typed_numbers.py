@@ -147,6 +147,7 @@ PHRASES: dict[str, str] = {
     "the half from above": "symmetry about zero",
     "in exercise 4 give twice": "an option for each head",
     "twice the variance": "clause 1.b",
+    "by its square: it doubles": "the square of a root",
     "miss the ratio by a percent or two": "the standard error of a sampled variance",
     "Doubling it makes the variance four times as large": "a square",
     "ten times as large": "the exercise's question",

@@ -88,7 +88,7 @@ class VariantCards(View):
             for text in record["answers"][:1]:
                 identifier = nodes.make_id(f"answer-{docname}")
                 answer = nodes.paragraph("", text, classes=["answer"])
-                item += fold("The answer of this build", answer, ids=[identifier])
+                item += fold("Answer", answer, ids=[identifier])
             cards += item
         return [cards] if cards.children else []
 

@@ -36,7 +36,7 @@ KINDS = {
     "tensors": ("Random tensors", "Of {claims} one expects {expected} to miss; {missed}."),
     "training": ("Trained networks", "Of {claims}, {inside} lie inside the interval; {missed}."),
     "margin": ("Differences that are small", "Of {claims}, {inside} are shown; {missed}."),
-    "identity": ("Identities", "All {claims} hold for every seed, or there were no site."),
+    "identity": ("Identities", "All {claims} hold for every seed, or there would be no site."),
 }
 LIST = "Show all {claims}"
 MISS = " predicted {predicted}, measured {measured}. "
@@ -98,7 +98,7 @@ def _filled(sentence: str, rows: list[Row]) -> str:
         expected=f"{sum(1 - row['level'] for row in rows):.1f}",
         inside=ended.count("holds"),
         near=f"{near} within the tolerance that their page declares",
-        missed={0: "none is", 1: "1 is not"}.get(missed, f"{missed} are not")
+        missed={0: "none falls short", 1: "1 falls short"}.get(missed, f"{missed} fall short")
         if rows[0]["margin"]
         else {0: "none misses", 1: "1 misses"}.get(missed, f"{missed} miss"),
     )
