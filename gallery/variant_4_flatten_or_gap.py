@@ -15,8 +15,10 @@ minutes of one processor core.
 # The question, in a picture
 # --------------------------
 # One map for twelve images, in three cases. Flatten hands on each position (one is framed and drawn
-# dashed), GAP the average (thick). Here the maps are noise: each position has its own, and a share
-# :math:`\rho` of its variance comes from one number that the whole map has in common.
+# dashed), GAP the average (thick). The *correlation* :math:`\rho` says how much two positions of a
+# map vary together: 0 not at all, 1 in step. Here the maps are noise: each position has its own,
+# and a share :math:`\rho` of its variance comes from one number that the whole map has in common.
+# The titles say as how many uncorrelated positions the 64 count when they are averaged.
 
 from collections import defaultdict
 from itertools import product
@@ -83,8 +85,8 @@ guess = Guess(
 guess.ask()
 
 # %%
-# Network
-# -------
+# 4.a, 4.b · Network: one body, two heads
+# ---------------------------------------
 # Only the head differs. Equal seeds give both networks the same convolutions. With the head
 # ``"gap"``:
 
@@ -123,13 +125,14 @@ layer_table(build(head="gap"), VARIANT.input_shape)
 #
 # .. math:: n_\text{eff} = \frac{n}{1 + (n-1)\rho}.
 #
-# Averaging divides the variance by the *effective number of positions*: 64 where positions vary
-# independently, 1 where they vary together, :math:`1/\rho` at most, however large the map. For a
-# network :math:`\rho` is measured, and the formula is algebra (the package's tests assert it). So
-# the question becomes: **what makes the positions of a map vary together?** Images or training?
+# Averaging divides the variance by the *effective number of positions*: 64 where positions are
+# uncorrelated, 1 where they vary in step. Where :math:`\rho` is positive it is :math:`1/\rho` at
+# most, however large the map; where :math:`\rho` is negative, more than n. For a network
+# :math:`\rho` is measured, and the formula is algebra (the package's tests assert it). So the
+# question becomes: **what makes the positions of a map vary together?** Images or training?
 #
-# Measure
-# -------
+# 4.e · Measure what enters the last layer
+# ----------------------------------------
 # Both heads learn from a few hundred digits, with and without *batch normalization* (BatchNorm:
 # each channel gets mean 0 and variance 1 before its ReLU). A pair of heads shares images, first
 # convolutions and recipe. Without BatchNorm GAP needs a larger learning rate and more epochs, so
@@ -167,32 +170,55 @@ rows += [["GAP / Flatten", *(ratios[when].format() for when in WHEN)]]
 rows += [["GAP's lag, points", "", *(lags[case].format() for case in CASES)]]
 figures.draw_course(courses, ratios)
 plt.show()
-show(Table(["", *WHEN], rows, f"Digits: {len(SEEDS)} seeds, 95 % intervals"))
+one = splits[SEEDS[0]]
+sizes = f"{len(one.train_images)} training and {len(one.test_images)} test images"
+show(Table(["", *WHEN], rows, f"Digits: {len(SEEDS)} seeds, {sizes}, 95 % intervals"))
 
 # %%
-# The ten logits must differ between images, whatever the head. Flatten can add up small differences
-# of 8192 numbers. GAP has 128, so each must vary more; and its gradient pushes all positions of a
-# map the same way: :doc:`why GAP's maps become coherent <deeper/variant_4_coherent_maps>`.
-# BatchNorm rescales every channel besides. No law gives the ratio at the end: it belongs to this
-# recipe.
+# A trained variance has a scale of its own. Multiply the features by c and divide the classifier's
+# weights by c: the function is the same, the variance is c² times as large. So the ratio at the end
+# belongs to this recipe, and no law gives it. What no such factor changes is
+# :math:`n_\text{eff}`. The law splits the ratio into two: how much more a position of GAP's maps
+# varies than one of Flatten's (a matter of scale), divided by :math:`n_\text{eff}` of GAP's maps.
+
+maps = {("untrained", head): start for head in HEADS}
+for key, trained in nets.items():
+    pairs = zip(trained, splits.values(), strict=True)
+    maps[key] = np.transpose([measure_start(net, split.test_images) for net, split in pairs])
+rows = [
+    [f"n_eff, {name}'s maps", *(estimate_ratio(*maps[when, head]).format() for when in WHEN)]
+    for head, name in (("flatten", "Flatten"), ("gap", "GAP"))
+]
+scale = (estimate_ratio(maps[when, "gap"][0], maps[when, "flatten"][0]) for when in WHEN)
+rows += [["a position, GAP / Flatten", *(one.format() for one in scale)]]
+show(Table(["", *WHEN], rows, "The law on the same networks and test images"))
+
+# %%
+# Training through Flatten leaves the positions of a map nearly uncorrelated; training through GAP
+# makes them vary together, so that few positions' worth of averaging remains, with BatchNorm and
+# without. Why: GAP's gradient pushes all positions of a map the same way
+# (:doc:`why GAP's maps become coherent <deeper/variant_4_coherent_maps>`). The scale is another
+# matter. The ten logits must differ between images; with 128 numbers instead of 8192 to add up,
+# larger features are one way to get there, larger weights another. BatchNorm, which rescales every
+# channel, leaves less room for the first.
 
 guess.answer(ratios["plain"])
 
 # %%
-# In one sentence:
+# In one sentence, for the seeds and images that the first table names:
 
 show(
     Answer(
         f"Untrained, on digits, GAP's variance is Flatten's divided by "
-        f"{1 / ratios['untrained'].mean:.0f}; trained without BatchNorm, it is "
-        f"{ratios['plain'].mean:.2g} times Flatten's.",
+        f"{1 / ratios['untrained'].mean:.0f}; trained, it is {ratios['plain'].mean:.2g} times "
+        f"Flatten's without BatchNorm, {ratios['BatchNorm'].mean:.2g} times with it.",
         variant=4,
     )
 )
 
 # %%
-# Before training the images decide
-# ---------------------------------
+# What breaks it: before training the images decide
+# -------------------------------------------------
 # That an untrained average varies so little is true of digits, not of all images. Two
 # positions vary together where their patches light up together, and photographs differ in
 # brightness, which all positions share. From the products of pixels alone
@@ -236,9 +262,9 @@ show(
 # On photographs the average keeps most of the variance: "GAP reduces the variance" is true of some
 # images before training, and of no network by itself.
 #
-# What breaks it
-# --------------
-# A small variance is not what GAP is good for. Move the digit by two pixels: every pooling window
+# What GAP is good for: images that move
+# --------------------------------------
+# A small variance is not it. Move the digit by two pixels: every pooling window
 # sees what its neighbour saw, the map moves by one, and its average stays. Flatten's weights are
 # tied to places (heads with BatchNorm, every sixth test image, four directions).
 
@@ -253,7 +279,6 @@ curves = {
 # %%
 # Above the curves stands one digit, moved as far; the dotted line is guessing.
 
-one = splits[SEEDS[0]]
 moved = [shift_images(one.test_images[0, 0], px, 0, one.background) for px in range(5)]
 by_shift = {head: np.transpose(curves[head]) for head in HEADS}
 figures.draw_shift(moved, {head: [estimate(px) for px in by_shift[head]] for head in HEADS})
@@ -275,7 +300,8 @@ show(Table(columns, rows, f"BatchNorm: {len(SEEDS)} seeds, 95 % intervals"))
 # ``z.var()`` of what enters the last layer is the first thing one types. By the *law of total
 # variance* it adds two things: the variance over images, which this page measures, and how far
 # apart the features' own means lie. These *offsets* are the same for every image: they tell no two
-# apart, and the last layer's bias can take them over.
+# apart, and the last layer's bias can take them over. The table is a look at one seed and every
+# sixth test image.
 
 rows = []
 for head in HEADS:
@@ -285,7 +311,8 @@ for head in HEADS:
     v = feature_variances(z)
     share = f"{1 - v.per_feature / v.overall:.0%}"
     rows.append([head, f"{1000 * v.overall:#.2g}", f"{1000 * v.per_feature:#.2g}", share])
-show(Table(["untrained", "z.var(), 10⁻³", "over images, 10⁻³", "offsets"], rows))
+columns = ["untrained", "z.var(), 10⁻³", "over images, 10⁻³", "offsets"]
+show(Table(columns, rows, "One seed, every sixth test image"))
 
 # %%
 # Exercises

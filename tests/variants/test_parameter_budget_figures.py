@@ -47,9 +47,9 @@ def test_budget_adds_up_to_both_networks(fig: Figure) -> None:
     figures.draw_budget(fig, parts, LIMIT)
     text = drawn(fig)
     assert all(f"{count(network):,}" in text for network in networks.values())
-    assert (
-        fig.axes[0].get_title() == f"Direct: {count(networks['direct']) - LIMIT:,} over the limit"
-    )
+    saved = count(networks["direct"]) - count(networks["narrow"])
+    assert fig.axes[0].get_title() == f"A 1x1 saves {saved:,} parameters"
+    assert [text.get_text() for text in fig.axes[0].texts].count("1x1") == 1
     ends = [bar.get_x() + bar.get_width() for bar in fig.axes[0].patches]
     assert {max(ends), ends[len(figures.PARTS) - 1]} == set(map(count, networks.values()))
 

@@ -45,11 +45,12 @@ def measure_start(net: FlattenOrGapNet, images: Tensor) -> tuple[float, float]:
     """Return the variance over images of a position and of the average, whatever the head.
 
     Args:
-        net: The network, before training.
+        net: The network, before training or, in evaluation mode, after it.
         images: Shape ``(N, C, H, W)``, two at least.
 
     Returns:
-        What :func:`predict_start_variances` predicts, for this draw of the weights.
+        The two variances; their quotient is the effective number of positions. Before training they
+        are what :func:`predict_start_variances` predicts, for this draw of the weights.
     """
     maps = torch.cat([net.features(part) for part in torch.split(images, 128)])
     both = maps.flatten(1), maps.mean((2, 3))

@@ -56,6 +56,8 @@ def draw_budget(fig: Figure, networks: Mapping[str, Mapping[str, int]], limit: i
             ax.barh(row, size, left=left, color=color, height=0.5, edgecolor="white")
             if size > max(sums.values()) / 8:
                 ax.text(left + size / 2, row, part, color="white", ha="center", va="center")
+            elif part == "squeeze" and size:  # too thin to hold its name
+                ax.text(left + size / 2, row - 0.28, "1x1", color=color, ha="center", va="top")
             left += size
         ax.text(0, row + 0.3, f"{name}: {sums[name]:,}", va="bottom")
     ax.axvline(limit, color="black", linestyle="--")
@@ -67,7 +69,7 @@ def draw_budget(fig: Figure, networks: Mapping[str, Mapping[str, int]], limit: i
         xticklabels=["0", "20,000", "40,000"],
         yticks=[],
         ylim=(-0.75, 1.75),
-        title=f"Direct: {large - limit:,} over the limit",
+        title=f"A 1x1 saves {large - small:,} parameters",
     )
     ax.spines["left"].set_visible(False)
     parts, wide = networks.values()
