@@ -102,7 +102,8 @@ def test_calibration_shows_the_share_of_each_kind_and_page(shown):
         "pages": {"variant_1": share, "gone": share},
         "often": [{"page": "variant_1", "law": "a law", "kind": "exact", "missed": 4}],
         "identities": 12,
-        "broken": [], "skipped": [],
+        "broken": [],
+        "skipped": [],
         "commit": "1a2b3c4",
         "date": "2026-11-24",
     }
