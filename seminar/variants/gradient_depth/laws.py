@@ -89,8 +89,8 @@ def predict_gradients(layers: Sequence[LayerStatistics], input_size: int = 32) -
     r"""Return the gradient norms of a plain Conv-ReLU network, layer by layer.
 
     The loss is :math:`\mathcal L = \langle y, R\rangle/\sqrt N` with white noise R, the input is
-    white with variance 1. He's two recursions are followed position by position, so that what zero padding
-    loses at the border is included. A ReLU passes half of a symmetric second moment:
+    white with variance 1. He's two recursions are followed position by position, so that what zero
+    padding loses at the border is included. A ReLU passes half of a symmetric second moment:
 
     .. math::
         E z_l^2 = \sigma_l^2\, n_{l-1} \sum_\text{taps} \tfrac12 E z_{l-1}^2 + \sigma_{b,l}^2,
