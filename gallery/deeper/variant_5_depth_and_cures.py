@@ -5,9 +5,8 @@ Variant 5, deeper: depth, and two cures
 :doc:`Variant 5 <../variant_5_gradient_depth>` takes the weight gradient apart into signal and
 activation gradient: with small weights both shrink in each layer, so that all gradients vanish with
 depth, and biases keep only the late layers from it. Here we change the size of the weights and the
-depth, from 6 to 48 layers, and predict every slope. Then come the
-two cures that everybody uses. BatchNorm is said to fix the size of the signal: you will see that
-gradients then *grow* toward the input, at a rate that depends on the border of the image and hardly
+depth, from 6 to 48 layers, and predict every slope. Then come the two cures that everybody uses.
+BatchNorm is said to fix the size of the signal: you will see that gradients then *grow* toward the input, at a rate that depends on the border of the image and hardly
 on the batch. Shortcuts add each layer's output to what came before, and a short law tells what that
 does.
 
@@ -105,10 +104,10 @@ show(
 # Depth, from 6 to 48 layers
 # --------------------------
 # If the product is flat at any depth, layer 2 and the last layer have equal gradients at any depth:
-# not because depth is harmless, but because the last layer's gradient shrinks as well, in step with
-# layer 2's, as :math:`A^{(L-1)/2}` in :math:`L` layers. With biases the signal settles after some
-# layers, at :math:`q = A\,q + \sigma_b^2`, and keeps the last layers' gradients large; layer 2's
-# is as small as without. So the ratio shows which layers are rescued; what vanishes, the norms
+# with small weights not because depth is harmless, but because the last layer's gradient shrinks as
+# well, in step with layer 2's, as :math:`A^{(L-1)/2}` in :math:`L` layers. With biases the signal
+# settles after some layers, at :math:`q = A\,q + \sigma_b^2`, and keeps the last layers' gradients
+# large; layer 2's is as small as without. So the ratio shows which layers are rescued; what vanishes, the norms
 # show, printed below. (24 layers are on the variant's page.)
 
 DEPTHS = (6, 12, 48)
@@ -263,7 +262,7 @@ lost = norms["no biases", DEPTHS[-1]]
 show(
     Answer(
         f"With small weights and no biases even layer {DEPTHS[-1]}'s gradient is only "
-        f"{format_number(lost, lost / 20)}. With BatchNorm gradients grow toward the "
+        f"{format_number(lost, lost / 3)}. With BatchNorm gradients grow toward the "
         f"input, slope {norm_rows[1].estimate.mean:.4f} per layer; shortcuts keep the early ones.",
         variant=5,
     )
