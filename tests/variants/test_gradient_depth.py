@@ -1261,7 +1261,7 @@ FIGURES = {
         lambda: figures.draw_factors(
             {"no biases": squares_of(), "PyTorch's default": squares_of()}
         ),
-        "PyTorch's default: signal",
+        "PyTorch's default: signal 1.00 and",
     ),
     "layers": (
         lambda: figures.draw_layers(

@@ -122,7 +122,10 @@ def draw_line(norms: npt.ArrayLike) -> Figure:
 
 
 def draw_factors(cases: Mapping[str, LayerSquares], first: int = 2) -> Figure:
-    """Draw signal times gradient = product, a row for each case, relative to the last layer.
+    """Draw signal times gradient = product, all cases in the same three panels.
+
+    The signal is relative to the first layer drawn, the gradient to the last layer, and the product
+    to both, so that the cases keep their distance.
 
     Args:
         cases: Squared norms ``(seeds, layers)`` by the case's name.
@@ -131,43 +134,42 @@ def draw_factors(cases: Mapping[str, LayerSquares], first: int = 2) -> Figure:
     Returns:
         The figure, described.
     """
-    fig, axes = plt.subplots(
-        len(cases),
-        3,
-        figsize=(_WIDTH, 2.3 * len(cases) + 0.4),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-    )
+    fig, axes = plt.subplots(1, 3, figsize=(_WIDTH, 3.6), sharex=True, sharey=True)
     said = []
-    for row, (name, squares) in zip(axes, cases.items(), strict=True):
-        color, _ = LOOKS[name]
-        ends = {}
-        for ax, (what, title) in zip(row, _AMOUNT.items(), strict=True):
-            curve = np.sqrt(getattr(squares, what).mean(0))[first - 1 :]
-            curve = curve / curve[-1]
-            layers = np.arange(first, first + len(curve))
-            ax.axhline(1, color="black", linewidth=0.8)
-            ax.plot(layers, curve, color=color, linewidth=3)
-            _log_axis(ax, 5)
-            ax.set_xticks([layers[0], layers[-1]])
-            ends[title] = _short(curve[0])
-        for ax, sign in zip(row[1:], ("×", "="), strict=True):
-            ax.text(-0.11, 0.5, sign, transform=ax.transAxes, ha="center", va="center", size=20)
-            ax.spines["left"].set_visible(False)
-            ax.tick_params(axis="y", length=0)
-        row[0].set_ylabel(name)
-        said.append(f"{name}: " + ", ".join(f"{title} {end}" for title, end in ends.items()))
-    for ax, title in zip(axes[0], _AMOUNT.values(), strict=True):
-        ax.set_title(title)
-    for ax in axes[-1]:
-        ax.set_xlabel("layer")
+    for name, squares in cases.items():
+        color, marker = LOOKS[name]
+        norms = {what: np.sqrt(getattr(squares, what).mean(0))[first - 1 :] for what in _AMOUNT}
+        back = norms["outputs"] / norms["outputs"][-1]
+        curves = (
+            norms["signals"] / norms["signals"][0],
+            back,
+            norms["weights"] / norms["weights"][0] * back[0],
+        )
+        layers = np.arange(first, first + len(back))
+        for ax, curve in zip(axes, curves, strict=True):
+            ax.plot(layers, curve, marker, color=color, ls="-", markevery=3, mfc="none", label=name)
+        said.append(
+            f"{name}: "
+            + ", ".join(
+                f"{title} {_short(curve[0])} and {_short(curve[-1])}"
+                for title, curve in zip(_AMOUNT.values(), curves, strict=True)
+            )
+        )
+    for ax, title in zip(axes, _AMOUNT.values(), strict=True):
+        _log_axis(ax)
+        ax.set(title=title, xlabel="layer", xticks=[layers[0], layers[-1]])
+    for ax, sign in zip(axes[1:], ("×", "="), strict=True):
+        ax.text(-0.11, 0.5, sign, transform=ax.transAxes, ha="center", va="center", size=20)
+        ax.spines["left"].set_visible(False)
+        ax.tick_params(axis="y", length=0)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     describe(
         fig,
-        "Three panels a row: signal times gradient is the product, relative to the last layer. In "
-        f"layer {first}: {'; '.join(said)}. Without biases the signal falls as the gradient rises, "
-        "so that the product is flat; with biases the signal soon stays, and the product rises "
-        "with the gradient.",
+        "Three panels: signal times gradient is the product; the signal relative to layer "
+        f"{layers[0]}, the gradient to layer {layers[-1]}. In layers {layers[0]} and {layers[-1]}: "
+        f"{'; '.join(said)}. The gradients of the cases fall alike. Without biases the signal "
+        "falls too, and the product is small in all layers; with biases the signal soon stays, "
+        "and the product is as small near the input only.",
     )
     return fig
 
@@ -178,7 +180,7 @@ def draw_layers(
     """Draw the weight gradients by layer, law and measurement, and their quotient below.
 
     Args:
-        laws: By the case's name, the law's norms relative to the last layer, ``(layers,)``.
+        laws: By the case's name, the law's norms, ``(layers,)``.
         points: The measurements of the same layers.
         first: Number of the first layer drawn.
 
@@ -204,16 +206,19 @@ def draw_layers(
         strip.errorbar(where, quotient, reach, fmt=marker, **style)
     _log_axis(ax)
     strip.axhline(1, color=COLORS["law"], linewidth=1.5)
-    ax.set(ylabel="weight gradient / last layer's")
+    ax.set(ylabel="norm of the weight gradient")
     worst = max(abs(quotient - 1) for quotient in quotients)
     ax.set_title(f"Within {100 * worst:.0f} % of the law in every layer")
     strip.set(xlabel="layer", ylabel="measured / law", xticks=[first, 6, 12, 18, 24])
-    ax.legend(loc="lower right", title="lines: law")
+    ax.legend(loc="upper left", bbox_to_anchor=(0, 0.92), title="lines: law")
     describe(
         fig,
-        "Weight gradients by layer, relative to the last layer, lines for the law and points for "
-        f"the measurement. In layer {first}: "
-        + ", ".join(f"{name} {_short(found[0].mean)}" for name, found in points.items())
+        "Norms of the weight gradients by layer, lines for the law and points for "
+        f"the measurement. In layers {first} and {layers[-1]}: "
+        + ", ".join(
+            f"{name} {_short(found[0].mean)} and {_short(found[-1].mean)}"
+            for name, found in points.items()
+        )
         + f". Every point lies within {100 * worst:.0f} per cent of the law.",
     )
     return fig

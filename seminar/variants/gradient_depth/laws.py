@@ -51,10 +51,10 @@ def predict_first_to_last(first_std: float, last_std: float) -> float:
     r"""Return the first layer's gradient norm divided by the last one's, without biases.
 
     A bias-free ReLU network is homogeneous of degree 1 in each weight, so that
-    :math:`L = \langle W_l, \partial L/\partial W_l\rangle` for every layer of a loss that is linear
+    :math:`\mathcal L = \langle W_l, \partial W_l\rangle` for every layer of a loss that is linear
     in the output. With independent symmetric weights of standard deviation :math:`\sigma_l` and
-    the loss :math:`L = \langle y, R\rangle/\sqrt N`, R white noise,
-    :math:`E L^2 = \sigma_l^2 E\|\partial L/\partial W_l\|^2`; the left side is common to all
+    the loss :math:`\mathcal L = \langle y, R\rangle/\sqrt N`, R white noise,
+    :math:`E \mathcal L^2 = \sigma_l^2 E\|\partial W_l\|^2`; the left side is common to all
     layers. Width, stride, kernel and map size cancel.
 
     Args:
@@ -88,16 +88,16 @@ class GradientLevels:
 def predict_gradients(layers: Sequence[LayerStatistics], input_size: int = 32) -> GradientLevels:
     r"""Return the gradient norms of a plain Conv-ReLU network, layer by layer.
 
-    The loss is :math:`L = \langle y, R\rangle/\sqrt N` with white noise R, the input is white with
-    variance 1. He's two recursions are followed position by position, so that what zero padding
-    loses at the border is included. A ReLU passes half of a symmetric second moment:
+    The loss is :math:`\mathcal L = \langle y, R\rangle/\sqrt N` with white noise R, the input is
+    white with variance 1. He's two recursions are followed position by position, so that what zero
+    padding loses at the border is included. A ReLU passes half of a symmetric second moment:
 
     .. math::
         E z_l^2 = \sigma_l^2\, n_{l-1} \sum_\text{taps} \tfrac12 E z_{l-1}^2 + \sigma_{b,l}^2,
         \qquad
         E \delta_{l-1}^2 = \tfrac12 \sigma_l^2\, n_l \sum_\text{taps} E\delta_l^2,
         \qquad
-        E\|\partial L/\partial W_l\|^2
+        E\|\partial W_l\|^2
         = n_{l-1} n_l \sum_p E\delta_l(p)^2 \sum_\text{taps} E x_{l-1}^2 .
 
     A shortcut, :math:`z_l = z_{l-1} + W_l\,\mathrm{ReLU}(z_{l-1})`, adds its own second moment to
