@@ -6,9 +6,9 @@ Variant 5, deeper: depth, and two cures
 activation gradient: with small weights both shrink in each layer, so that all gradients vanish with
 depth, and biases keep only the late layers from it. Here we change the size of the weights and the
 depth, from 6 to 48 layers, and predict every slope. Then come the two cures that everybody uses.
-BatchNorm is said to fix the size of the signal: you will see that gradients then *grow* toward the input, at a rate that depends on the border of the image and hardly
-on the batch. Shortcuts add each layer's output to what came before, and a short law tells what that
-does.
+BatchNorm is said to fix the size of the signal: you will see that gradients then *grow* toward
+the input, at a rate that depends on the border of the image and hardly on the batch. Shortcuts add
+each layer's output to what came before, and a short law tells what that does.
 
 To run it, unpack the page's zip and install the package that lies in it: ``python -m pip install
 ./cnn_seminar-0.1.0-py3-none-any.whl``.
@@ -107,8 +107,8 @@ show(
 # with small weights not because depth is harmless, but because the last layer's gradient shrinks as
 # well, in step with layer 2's, as :math:`A^{(L-1)/2}` in :math:`L` layers. With biases the signal
 # settles after some layers, at :math:`q = A\,q + \sigma_b^2`, and keeps the last layers' gradients
-# large; layer 2's is as small as without. So the ratio shows which layers are rescued; what vanishes, the norms
-# show, printed below. (24 layers are on the variant's page.)
+# large; layer 2's is as small as without. So the ratio shows which layers are rescued; what
+# vanishes, the norms show, printed below. (24 layers are on the variant's page.)
 
 DEPTHS = (6, 12, 48)
 DEPTH_SEEDS = seeds(full=240, quick=6)
