@@ -158,6 +158,7 @@ def draw_factors(cases: Mapping[str, LayerSquares], first: int = 2) -> Figure:
     for ax, title in zip(axes, _AMOUNT.values(), strict=True):
         _log_axis(ax)
         ax.set(title=title, xlabel="layer", xticks=[layers[0], layers[-1]])
+    axes[0].set_ylabel("norm, relative")
     for ax, sign in zip(axes[1:], ("×", "="), strict=True):
         ax.text(-0.11, 0.5, sign, transform=ax.transAxes, ha="center", va="center", size=20)
         ax.spines["left"].set_visible(False)
