@@ -102,9 +102,12 @@ class Comparison:
         object.__setattr__(self, "kind", kind)
         self._reject_misfit(kind)
         measured = self.measured
-        value = measured if isinstance(measured, Estimate) else estimate(measured)
-        if self.margin and not isinstance(measured, Estimate):
+        if isinstance(measured, Estimate):
+            value = measured
+        elif self.margin:
             value = equivalence(measured, self.margin, around=self.value).estimate
+        else:
+            value = estimate(measured)
         object.__setattr__(self, "estimate", value)
         if _ledger is not None:
             _ledger.made.append(self)
