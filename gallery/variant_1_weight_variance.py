@@ -17,7 +17,6 @@ To run it, unpack the page's zip and install the package that lies in it: ``pyth
 # channel. Two networks without biases and without normalization see the same photograph. *Only the
 # variance of layer 3's weights differs.*
 
-# sphinx_gallery_thumbnail_number = 3
 import math
 import textwrap
 
